@@ -1,0 +1,1 @@
+"""Penstock schedules and triggers machine-learning pipelines."""

@@ -1,0 +1,164 @@
+"""Lays out an attempt's folder: its code, its inputs, the places it writes to.
+
+The whole of `code/` is built under another name and renamed into place as the very last act. So
+a `code/` that is there means that everything is there, two who build it at once cannot mix their
+files, and a script that has already begun to edit its files never has them replaced.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import shutil
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Protocol
+
+from penstock.compute.target import StepLaunch
+from penstock.core.model import SnapshotFile
+from penstock.errors import ComputeUnavailable, Invalid, StorageFull
+
+CopyFile = Callable[[Path, Path], object]
+
+_LINKED = ("outputs", "logs")  # reachable from code/ too, so that ./outputs/x means what it says
+_FULL = (errno.ENOSPC, errno.EDQUOT)
+
+
+class BlobFolder(Protocol):
+    """Where the contents of snapshot files lie on this machine."""
+
+    def path(self, sha256: str) -> Path:
+        """Return the file that holds this content, or would."""
+        ...
+
+
+def lay_out(launch: StepLaunch, blobs: BlobFolder, copy_file: CopyFile) -> None:
+    """Make the attempt's folder ready for its start; nothing happens when it is.
+
+    Files are copied, never linked: scripts may edit what they find in code/.
+
+    Raises:
+        Invalid: a file's path leaves code/, or its content or an input is not there.
+        StorageFull: no room; what was laid out so far is taken away again.
+        ComputeUnavailable: the folder cannot be written for another reason.
+    """
+    folder = launch.folder
+    code = folder / "code"
+    if code.is_dir():
+        return
+    _check_files(launch.files)
+    try:
+        for name in ("outputs", "logs", "user_logs", "system_logs"):
+            os.makedirs(folder / name, exist_ok=True)
+        for directory in launch.directories:
+            os.makedirs(directory, exist_ok=True)
+        for source, target in launch.copies:
+            _bring(source, target, folder / "system_logs" / "inputs.txt", copy_file)
+        _build_code(launch.files, code, blobs, copy_file)
+    except OSError as error:
+        raise translated(error, f"The folder {str(folder)!r} cannot be laid out") from error
+
+
+def translated(error: OSError, message: str) -> StorageFull | ComputeUnavailable:
+    """Return the error of ours that stands for `error`."""
+    cls = StorageFull if error.errno in _FULL else ComputeUnavailable
+    return cls(f"{message}: {error.strerror or error}.", retry_after=10.0)
+
+
+def _check_files(files: tuple[SnapshotFile, ...]) -> None:
+    for file in files:
+        if not is_inside(file.path):
+            raise Invalid(field="files.path", value=file.path, expected="a path inside the folder")
+
+
+def is_inside(path: str) -> bool:
+    """True for a plain relative path that names something below the folder it starts from."""
+    parts = path.split("/")
+    return not ("\0" in path or "\\" in path or any(part in ("", ".", "..") for part in parts))
+
+
+def _build_code(
+    files: tuple[SnapshotFile, ...], code: Path, blobs: BlobFolder, copy_file: CopyFile
+) -> None:
+    building = Path(tempfile.mkdtemp(prefix=".code-", dir=code.parent))
+    try:
+        for file in files:
+            _place(file, blobs.path(file.sha256), building / file.path, copy_file)
+        for name in _LINKED:
+            if not os.path.lexists(building / name):
+                os.symlink(f"../{name}", building / name)
+        _rename_unless_there(building, code)
+    finally:
+        shutil.rmtree(building, ignore_errors=True)
+
+
+def _place(file: SnapshotFile, blob: Path, target: Path, copy_file: CopyFile) -> None:
+    if "/" in file.path:
+        os.makedirs(target.parent, exist_ok=True)
+    try:
+        copy_file(blob, target)
+    except FileNotFoundError as error:
+        raise Invalid(
+            f"The content of {file.path!r} is not on the server.",
+            field="files.sha256",
+            value=file.sha256,
+            hint="Build and submit the pipeline again: that uploads it.",
+        ) from error
+    if file.is_executable:
+        mode = target.stat().st_mode
+        target.chmod(mode | (mode & 0o444) >> 2)  # whoever may read it may execute it
+
+
+def _rename_unless_there(building: Path, target: Path) -> None:
+    """Put a folder in its place; the one who comes second leaves the first one's alone."""
+    try:
+        os.rename(building, target)
+    except OSError as error:
+        if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
+            raise
+
+
+def _bring(source: Path, target: Path, log: Path, copy_file: CopyFile) -> None:
+    """Copy one input, whole or not at all, with a line before and a line after."""
+    if target.exists():
+        return
+    if not source.exists():
+        raise Invalid(
+            f"The input {str(source)!r} is not there.",
+            field="inputs",
+            value=str(source),
+            expected="a file or folder",
+        )
+    os.makedirs(target.parent, exist_ok=True)
+    scratch = Path(tempfile.mkdtemp(prefix=".input-", dir=target.parent))
+    try:
+        _note(log, f"copying {source} to {target}")
+        files, size = _copy_tree(source, scratch / "whole", copy_file)
+        if source.is_dir():
+            _rename_unless_there(scratch / "whole", target)
+        else:
+            os.replace(scratch / "whole", target)
+        _note(log, f"copied {source} to {target}: {files} files, {size} bytes")
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)
+
+
+def _copy_tree(source: Path, target: Path, copy_file: CopyFile) -> tuple[int, int]:
+    """Copy a file or a folder with all it holds; return how many files and bytes that was."""
+    if not source.is_dir():
+        copy_file(source, target)
+        return 1, target.stat().st_size
+    files, size = 0, 0
+    for folder, _, names in os.walk(source):
+        here = target / os.path.relpath(folder, source)
+        os.makedirs(here, exist_ok=True)
+        for name in names:
+            copy_file(Path(folder, name), here / name)
+            files, size = files + 1, size + (here / name).stat().st_size
+    return files, size
+
+
+def _note(log: Path, line: str) -> None:
+    with open(log, "a", encoding="utf-8", errors="backslashreplace") as file:
+        file.write(line + "\n")

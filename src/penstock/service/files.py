@@ -1,0 +1,103 @@
+"""The files that step runs leave: logs and outputs, read where they lie."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from penstock import wire
+from penstock.core.model import StepRun
+from penstock.errors import Invalid, NotFound
+
+# What a user may see of an attempt's folder. The code is in the snapshot.
+FOLDERS = ("outputs", "logs", "user_logs", "system_logs")
+STANDARD_LOG = "user_logs/std_log.txt"
+# Files of ours in system_logs/: how the attempt is found again after a crash.
+_OURS = frozenset({"system_logs/claim", "system_logs/exit_code", "system_logs/launch.json"})
+
+
+def attempt_folder(home: Path, run_id: str, step_run_id: str, attempt: int) -> Path:
+    """Return the folder of one attempt."""
+    return home / "runs" / run_id / step_run_id / str(attempt)
+
+
+def step_folder(home: Path, step_run: StepRun) -> Path:
+    """Return the folder of the newest attempt; before the first launch, the folder it will have."""
+    return attempt_folder(home, step_run.run_id, step_run.id, max(step_run.attempt, 1))
+
+
+def list_files(folder: Path) -> list[wire.FileDocument]:
+    """Return the files of an attempt by path; [] when it has not been launched."""
+    return [
+        wire.FileDocument(path=path.relative_to(folder).as_posix(), size=path.stat().st_size)
+        for name in FOLDERS
+        for path in _walk(folder / name)
+        if path.relative_to(folder).as_posix() not in _OURS
+    ]
+
+
+def _walk(folder: Path) -> Iterator[Path]:
+    if not folder.is_dir():
+        return
+    for path in sorted(folder.rglob("*")):
+        if path.is_file() and not path.is_symlink():
+            yield path
+
+
+def file_path(folder: Path, relative: str) -> Path:
+    """Return where the file `relative` of an attempt lies (or would lie).
+
+    Raises:
+        Invalid: it is not below outputs/, logs/, user_logs/ or system_logs/ of the attempt.
+    """
+    root = folder.resolve()
+    path = (root / relative).resolve() if "\0" not in relative else root
+    inside = path.is_relative_to(root) and path != root
+    if not inside or path.relative_to(root).parts[0] not in FOLDERS:
+        expected = f"a path below {', '.join(f'{name}/' for name in FOLDERS)}"
+        raise Invalid(field="path", value=relative, expected=expected)
+    return path
+
+
+def existing_file(folder: Path, relative: str) -> Path:
+    """Return where the file `relative` lies; raise NotFound if it is not there."""
+    path = file_path(folder, relative)
+    if not path.is_file():
+        raise NotFound(kind="file", id=relative)
+    return path
+
+
+def read_log(folder: Path, offset: int, limit: int, *, has_ended: bool) -> wire.LogDocument:
+    """Return a piece of the standard log, whole characters only; empty when there is nothing new.
+
+    Args:
+        folder: the attempt's folder.
+        offset: where to start, in bytes.
+        limit: at most so many bytes.
+        has_ended: whether the attempt can still write.
+    """
+    path = folder / STANDARD_LOG
+    if not path.is_file():
+        return wire.LogDocument(text="", next_offset=offset, is_complete=has_ended)
+    with path.open("rb") as log:
+        log.seek(offset)
+        content = log.read(limit)
+        at_end = log.tell() >= path.stat().st_size
+    if not (at_end and has_ended):
+        content = _whole_characters(content)
+    return wire.LogDocument(
+        text=content.decode("utf-8", errors="replace"),
+        next_offset=offset + len(content),
+        is_complete=at_end and has_ended,
+    )
+
+
+def _whole_characters(content: bytes) -> bytes:
+    """Return `content` without a UTF-8 character that was cut at its end."""
+    for back in range(1, min(4, len(content)) + 1):
+        byte = content[-back]
+        if byte & 0xC0 == 0x80:
+            continue
+        width = 4 if byte >= 0xF0 else 3 if byte >= 0xE0 else 2 if byte >= 0xC0 else 1
+        return content[:-back] if width > back else content
+    return content

@@ -1,0 +1,72 @@
+"""Snapshots: a step's files as they were when the pipeline was built."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from datetime import datetime
+from pathlib import PurePosixPath
+from typing import Protocol
+
+from penstock import wire
+from penstock.core.access import Actor
+from penstock.core.model import Snapshot, SnapshotFile, Workspace
+from penstock.errors import Invalid
+from penstock.service.access import require
+from penstock.store import pipelines as rows
+from penstock.store.database import Transaction
+
+
+class Blobs(Protocol):
+    """The part of the blob folder that this room needs."""
+
+    def missing(self, shas: Sequence[str]) -> list[str]:
+        """Return those of `shas` that are not stored."""
+        ...
+
+
+def create(
+    tx: Transaction,
+    actor: Actor,
+    workspace: Workspace,
+    draft: wire.SnapshotDraft,
+    blobs: Blobs,
+    now: datetime,
+) -> Snapshot:
+    """Record a snapshot whose files are all stored; the same files give the same snapshot.
+
+    Raises:
+        Invalid: a path is not a plain relative one or comes twice, or a file's content was not
+        uploaded.
+    """
+    require(actor, "run.submit", workspace_id=workspace.id)
+    files = tuple(sorted(draft.files, key=lambda file: file.path))
+    _check_paths(files)
+    absent = blobs.missing([file.sha256 for file in files])
+    if absent:
+        names = ", ".join(repr(file.path) for file in files if file.sha256 in absent)
+        raise Invalid(
+            f"The content of {names} is not on the server.",
+            field="files",
+            hint="Upload it first (PUT …/blobs/{sha256}).",
+        )
+    snapshot = Snapshot(id=_digest(files), workspace_id=workspace.id, files=files, created_at=now)
+    if rows.find_snapshot(tx, workspace.id, snapshot.id) is None:
+        rows.put_snapshot(tx, snapshot)
+    return snapshot
+
+
+def _check_paths(files: Sequence[SnapshotFile]) -> None:
+    seen: set[str] = set()
+    for file in files:
+        parts = PurePosixPath(file.path).parts
+        if not parts or parts[0] == "/" or ".." in parts or "\\" in file.path or "\0" in file.path:
+            raise Invalid(field="files.path", value=file.path, expected="a path inside the folder")
+        if file.path in seen:
+            raise Invalid(field="files.path", value=file.path, expected="each path once")
+        seen.add(file.path)
+
+
+def _digest(files: Sequence[SnapshotFile]) -> str:
+    lines = (f"{file.sha256} {int(file.is_executable)} {file.path}\n" for file in files)
+    return hashlib.sha256("".join(lines).encode()).hexdigest()
