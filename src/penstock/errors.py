@@ -4,15 +4,15 @@ PenstockError
 ├── your fault
 │   ├── Invalid                    400  a value was not what was expected (also a ValueError)
 │   │   ├── InvalidRecurrence           a recurrence that names no times
-│   │   ├── InvalidPipeline             a graph that cannot run: cycle, missing script, twice one
-name │   │   └── InvalidParameters           parameter assignments: all faults of one submission
-together │   ├── NotAuthenticated           401  no token, or one that is not known
+│   │   ├── InvalidPipeline             a graph that cannot run: a cycle, a name twice, …
+│   │   └── InvalidParameters           parameter assignments: all faults of a submission
+│   ├── NotAuthenticated           401  no token, or one that is not known
 │   ├── NotAllowed                 403  a known actor that may not do this
 │   ├── NotFound                   404  no such thing, with its kind and id
 │   ├── Conflict                   409  right request, wrong moment
 │   │   └── InUse                       something else still refers to it
 │   └── TooLarge                   413  over a stated limit
-├── the world's fault (a later attempt may succeed; `retry_after` says when)
+├── Unavailable                    503  the world's fault; `retry_after`: when to try again
 │   ├── DatastoreUnavailable       503  a datastore did not answer
 │   ├── ComputeUnavailable         503  a compute target did not answer
 │   ├── StoreBusy                  503  the database is locked or away
@@ -30,6 +30,7 @@ document (`to_problem`), the SDK turns the document back into the error (`from_p
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from math import isfinite
 from typing import Any, ClassVar
 
 
@@ -44,8 +45,7 @@ class PenstockError(Exception):
 
         Args:
             message: one sentence for a person; the class docstring's first line when None.
-            details: JSON-able facts about the error (`field`, `value`, `id`, …); None values are
-            dropped.
+            details: JSON-able facts about the error (`field`, `value`, `id`, …); None is dropped.
         """
         self.message = message or (type(self).__doc__ or "").strip().splitlines()[0]
         self.details: dict[str, Any] = {k: v for k, v in details.items() if v is not None}
@@ -239,7 +239,9 @@ def _is_plain(value: Any) -> bool:
         return all(isinstance(k, str) and _is_plain(v) for k, v in value.items())
     if isinstance(value, (list, tuple)):
         return all(_is_plain(item) for item in value)
-    return value is None or isinstance(value, (str, int, float, bool))
+    if isinstance(value, float):
+        return isfinite(value)
+    return value is None or isinstance(value, (str, int, bool))
 
 
 def _subclasses(cls: type[PenstockError]) -> list[type[PenstockError]]:

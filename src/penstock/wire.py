@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any, Generic, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, TypeAdapter
 
 from penstock.core.due import CatchUp, Outcome, Overlap
 from penstock.core.model import (
@@ -266,7 +266,7 @@ class FireRequest(Request):
 class PreviewRequest(Request):
     recurrence: Recurrence
     count: int = Field(10, ge=1, le=1000)
-    after: datetime | None = Field(None, description="Fires later than this; now when null.")
+    after: AwareDatetime | None = Field(None, description="Fires later than this; now when null.")
     run_on_create: bool = True
 
 
@@ -387,7 +387,7 @@ class MetricDraft(Request):
     name: str = Field(min_length=1, max_length=255)
     kind: str = "scalar"
     value: Any
-    step: int | None = None
+    step: int | None = Field(None, ge=-(2**63), lt=2**63)
 
 
 class MetricsRequest(Request):

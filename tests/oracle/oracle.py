@@ -17,6 +17,7 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from datetime import UTC, date, datetime, timedelta
+from functools import lru_cache
 from zoneinfo import ZoneInfo
 
 from penstock.core.recurrence import (
@@ -212,9 +213,7 @@ def expected(
 
 def walk(rule: Recurrence, tz: ZoneInfo, first: int, end: int) -> list[int]:
     """The same, with no shortcut: every minute is looked at, for the clock and for the rule."""
-    shown: dict[int, list[int]] = {}
-    for minute in range(first - 3 * DAY, end + 3 * DAY):
-        shown.setdefault(wall_of(minute, tz), []).append(minute)
+    shown = _shown(tz, first - 3 * DAY, end + 3 * DAY)
     meant: dict[int, list[int]] = {}
     last = min(shown) - 1
     for wall in sorted(shown):
@@ -237,4 +236,14 @@ def walk(rule: Recurrence, tz: ZoneInfo, first: int, end: int) -> list[int]:
         found = {minute for minute in range(first, end) if (minute - start) % step == 0}
     else:
         found = {minute for wall in meant if names(rule, wall) for minute in meant[wall]}
-    return sorted(minute for minute in found if max(first, earliest(rule, tz)) <= minute < end)
+    lowest = max(first, earliest(rule, tz))
+    return sorted(minute for minute in found if lowest <= minute < end)
+
+
+@lru_cache(maxsize=1)
+def _shown(tz: ZoneInfo, first: int, end: int) -> dict[int, list[int]]:
+    """Which UTC minutes show each wall minute."""
+    shown: dict[int, list[int]] = {}
+    for minute in range(first, end):
+        shown.setdefault(wall_of(minute, tz), []).append(minute)
+    return shown

@@ -21,6 +21,10 @@ from penstock.api.context import Context
 from penstock.api.description import PREFIX, PROBLEM_RESPONSE
 from penstock.api.edge import Edge
 
+ROUTERS = tuple(
+    room.router for room in (server, workspaces, datastores, pipelines, runs, schedules)
+)
+
 
 def build_app(context: Context) -> FastAPI:
     """Return the application that answers with the parts in `context`.
@@ -36,8 +40,8 @@ def build_app(context: Context) -> FastAPI:
     )
     app.state.context = context
     app.state.uploads = uploads_limiter()
-    for room in (server, workspaces, datastores, pipelines, runs, schedules):
-        app.include_router(room.router, prefix=PREFIX)
+    for router in ROUTERS:
+        app.include_router(router, prefix=PREFIX)
     app.include_router(server.short_router, include_in_schema=False)
     app.add_exception_handler(HTTPException, problems.from_http_exception)
     app.add_exception_handler(RequestValidationError, problems.from_validation)

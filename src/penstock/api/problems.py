@@ -122,7 +122,7 @@ def _fault(fault: Mapping[str, Any]) -> dict[str, Any]:
         message = f"{field} is missing." if field != "body" else "The request has no body."
         return {"field": field, "message": message}
     value = _shown(fault.get("input"))
-    if kind == "extra_forbidden":
+    if kind in ("extra_forbidden", "unexpected_keyword_argument"):
         message = f"{field} is not a field of this request (its value: {value!r})."
         return {"field": field, "message": message, "value": value}
     expected = str(fault["msg"]).removeprefix("Input should be ").removeprefix("Value error, ")

@@ -12,10 +12,10 @@ from penstock.service import workspaces
 from penstock.service.access import require
 from penstock.store import activity
 
-router = APIRouter(prefix="/workspaces", route_class=JsonRoute, tags=["workspaces"])
+router = APIRouter(prefix="/workspaces", route_class=JsonRoute)
 
 
-@router.get("")
+@router.get("", tags=["workspaces"])
 def list_workspaces(call: Caller) -> list[wire.WorkspaceDocument]:
     """List the workspaces, by name."""
     with call.read() as tx:
@@ -23,7 +23,7 @@ def list_workspaces(call: Caller) -> list[wire.WorkspaceDocument]:
     return [wire.WorkspaceDocument.of(workspace) for workspace in found]
 
 
-@router.post("", status_code=201)
+@router.post("", status_code=201, tags=["workspaces"])
 def create_workspace(call: Caller, draft: wire.WorkspaceDraft) -> wire.WorkspaceDocument:
     """Create a workspace with an empty default datastore."""
     home = call.context.settings.home
@@ -32,7 +32,7 @@ def create_workspace(call: Caller, draft: wire.WorkspaceDraft) -> wire.Workspace
     return wire.WorkspaceDocument.of(workspace)
 
 
-@router.get("/{workspace}")
+@router.get("/{workspace}", tags=["workspaces"])
 def get_workspace(call: Caller, workspace: str) -> wire.WorkspaceDocument:
     """Show a workspace, found by its name."""
     with call.read() as tx:
@@ -85,7 +85,7 @@ def change_experiment(
     return wire.ExperimentDocument.of(changed)
 
 
-@router.get("/{workspace}/compute-targets")
+@router.get("/{workspace}/compute-targets", tags=["workspaces"])
 def list_compute_targets(call: Caller, workspace: str) -> list[wire.ComputeTargetDocument]:
     """List the compute targets with what runs and waits on each."""
     with call.read() as tx:
@@ -93,7 +93,7 @@ def list_compute_targets(call: Caller, workspace: str) -> list[wire.ComputeTarge
     return call.context.server_status().compute_targets
 
 
-@router.get("/{workspace}/activity")
+@router.get("/{workspace}/activity", tags=["workspaces"])
 def list_activity(
     call: Caller,
     workspace: str,

@@ -10,8 +10,8 @@ __all__ = ["run"]
 def run() -> None:
     """Run the command line and exit; this is the `penstock` program.
 
-    The base install has the SDK only. Without the packages that the command line needs, one sentence
-    says which install has them, and the exit code is 1.
+    The base install has the SDK only. Where the packages that the command line needs are missing,
+    one sentence says which install has them, and the exit code is 1.
     """
     try:
         from penstock.cli.main import app  # kept out of the import of penstock.cli: it costs 0.5 s

@@ -55,9 +55,7 @@ def list_files(
     here: Session,
     datastore: DatastoreArgument,
     prefix: Annotated[str, typer.Argument(metavar="[FOLDER]", help="Below this folder.")] = "",
-    recursive: Annotated[
-        bool, typer.Option("--recursive", "-r", help="Sub-folders too.")
-    ] = False,
+    recursive: Annotated[bool, typer.Option("--recursive", "-r", help="Sub-folders too.")] = False,
 ) -> None:
     """List the files on a datastore."""
     path = here.path("datastores", datastore, "files")

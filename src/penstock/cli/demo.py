@@ -35,15 +35,20 @@ def demo(
     port: Annotated[int, typer.Option(help="The server's port; 0 is any free one.")] = 0,
     stay: Annotated[
         bool | None,
-        typer.Option(help="Keep serving until Ctrl-C.", show_default="on a terminal only"),
+        typer.Option(
+            help="Keep serving until Ctrl-C. Default: on a terminal only.", show_default=False
+        ),
     ] = None,
 ) -> None:
-    """Publish a pipeline, schedule it, and watch it run: on a server made for this, in one folder.
+    """Show a scheduled pipeline at work.
 
-    Nothing of the user's own server or configuration is touched.
+    Starts a server made for this, runs the quickstart against it, and keeps everything in one
+    folder. Nothing of the user's own server or configuration is touched.
     """
     if find_spec("sklearn") is None:
-        raise PenstockError("The demo trains a model with scikit-learn: pip install 'penstock[demo]'")
+        raise PenstockError(
+            "The demo trains a model with scikit-learn: pip install 'penstock[demo]'"
+        )
     folder = (here.outside.directory / directory).absolute()
     stays = here.printer.console.is_terminal if stay is None else stay
     with _terminated_like_interrupted(), _own_server(here, folder, port) as (server, connection):
@@ -139,7 +144,9 @@ def _run_quickstart(here: Session, folder: Path, connection: Connection) -> None
         script.wait()
     if code != 0:
         log = folder / "server.log"
-        raise PenstockError(f"The quickstart ended with exit code {code}; the server's log is {log}.")
+        raise PenstockError(
+            f"The quickstart ended with exit code {code}; the server's log is {log}."
+        )
 
 
 def _stay(
@@ -155,7 +162,9 @@ def _stay(
     except KeyboardInterrupt:
         say()
         return
-    raise PenstockError(f"The server ended by itself with exit code {code}; see {folder}/server.log.")
+    raise PenstockError(
+        f"The server ended by itself with exit code {code}; see {folder}/server.log."
+    )
 
 
 def _quoted(settings: Mapping[str, str]) -> str:

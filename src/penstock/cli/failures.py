@@ -1,4 +1,4 @@
-"""What a command does when it fails: one sentence on standard error and an exit code that says whose fault."""
+"""What a command does when it fails: a sentence on standard error, a telling exit code."""
 
 from __future__ import annotations
 
@@ -70,6 +70,7 @@ _RUN_CODES = {
     RunState.FAILED: ExitCode.RUN_FAILED,
     RunState.CANCELED: ExitCode.RUN_CANCELED,
 }
+
 
 def exit_code_of(error: PenstockError) -> ExitCode:
     """Return the exit code of a command that ended with `error`."""

@@ -36,7 +36,7 @@ def get_run(here: Session, run_id: str) -> RunDocument:
     return here.client.read(RunDocument, here.path("runs", run_id))
 
 
-# ---- the progress bar ------------------------------------------------------------------------------------
+# ---- the progress bar ----------------------------------------------------------------------------
 
 
 def wait_for_end(here: Session, run_id: str, timeout_seconds: float | None) -> RunDocument | None:
@@ -117,7 +117,7 @@ def _took(step: StepRunDocument, now: datetime) -> str:
     return duration((step.ended_at or now) - step.started_at)
 
 
-# ---- logs ------------------------------------------------------------------------------------------------
+# ---- logs ----------------------------------------------------------------------------------------
 
 _PREFIX_COLOURS = ("cyan", "green", "magenta", "yellow", "blue", "bright_red")
 
@@ -147,15 +147,12 @@ def follow_logs(here: Session, run_id: str, step_name: str | None) -> RunDocumen
     writer = _Writer(here.printer)
     readers: dict[tuple[str, int], _Reader] = {}  # another attempt writes another log
     while True:
-        run = get_run(here, run_id)  # before the logs: what follows it is complete once it has ended
+        run = get_run(here, run_id)  # before the logs: once it has ended, they are whole
         for step in _chosen(here, run_id, step_name):
             reader = readers.setdefault((step.id, step.attempt), _Reader(step))
-            if reader.is_complete or step.started_at is None:
-                continue
-            for line in _new_lines(here, reader):
-                writer.write(step, line)
-            if reader.is_complete:
-                writer.rest(reader)
+            if step.started_at is not None and not reader.is_complete:
+                for line in _new_lines(here, reader):
+                    writer.write(step, line)
         if run.state in RUN_ENDS:
             for reader in readers.values():
                 writer.rest(reader)

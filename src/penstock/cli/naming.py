@@ -60,7 +60,9 @@ def the_one(kind: str, word: str, named: Iterable[Thing]) -> Thing:
     """
     found = list(named)
     if not found:
-        raise NotFound(kind=kind, id=word, hint=f"`penstock {kind} list --all` shows what there is.")
+        raise NotFound(
+            kind=kind, id=word, hint=f"`penstock {kind} list --all` shows what there is."
+        )
     if len(found) > 1:
         raise Invalid(
             f"There are {len(found)} {kind}s of the name {word!r}; say which by its id: "

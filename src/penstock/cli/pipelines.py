@@ -12,6 +12,7 @@ from penstock.cli.session import Session
 from penstock.cli.verbs import noun, server_verb
 from penstock.core.model import Status
 from penstock.core.pipeline import Graph
+from penstock.sdk.client import new_submission_key
 from penstock.wire import (
     GRAPH,
     PipelineChanges,
@@ -37,9 +38,7 @@ def list_pipelines(
 ) -> None:
     """List the published pipelines, newest first."""
     path = here.path("pipelines")
-    found = here.client.pages(
-        PublishedPipelineDocument, path, active_only=not every, name=name
-    )
+    found = here.client.pages(PublishedPipelineDocument, path, active_only=not every, name=name)
     columns = [
         Column("NAME", lambda p: p.name),
         Column("ID", lambda p: p.id),
@@ -101,7 +100,10 @@ def submit_pipeline(
     ] = None,
     continue_on_step_failure: Annotated[
         bool | None,
-        typer.Option(help="Let other branches go on after a failure.", show_default="as published"),
+        typer.Option(
+            help="Let other branches go on after a failure. Default: as published.",
+            show_default=False,
+        ),
     ] = None,
     description: Annotated[str, typer.Option(help="About this run.", show_default=False)] = "",
 ) -> None:
@@ -114,7 +116,9 @@ def submit_pipeline(
         description=description,
         source="CLI",
     )
-    run = here.client.send(RunDocument, "POST", here.path("runs"), request)
+    run = here.client.send(
+        RunDocument, "POST", here.path("runs"), request, submission_key=new_submission_key()
+    )
     here.printer.say(f"Submitted run {run.id}.")
     here.printer.say(f"Follow it: penstock run wait {run.id}")
     here.printer.data(run.model_dump(mode="json"))

@@ -1,4 +1,4 @@
-"""How the command line looks: output formats, tables, times in words, and the one table of colours."""
+"""How the command line looks: formats, tables, times in words, and the one table of colours."""
 
 from __future__ import annotations
 
@@ -145,8 +145,9 @@ class Printer:
             return
         table = Table(box=box.SIMPLE_HEAD, pad_edge=False, header_style="bold")
         for column in columns:
-            justify = "right" if column.is_right else "left"
-            table.add_column(column.title, justify=justify, overflow="fold")
+            table.add_column(
+                column.title, justify="right" if column.is_right else "left", overflow="fold"
+            )
         for row in rows:
             table.add_row(*(_text(cell or "") for cell in row))
         self.console.print(table)
@@ -213,7 +214,7 @@ def duration(length: timedelta | None) -> str:
     seconds = max(length.total_seconds(), 0.0)
     if seconds < 10:
         return f"{seconds:.1f} s"
-    parts = []
+    parts: list[str] = []
     rest = int(seconds)
     for size, unit in _UNITS[1:]:
         count, rest = divmod(rest, size)

@@ -34,7 +34,7 @@ def recurrence_from(
         typer.Option(case_sensitive=False, help="The same as --unit.", show_default=False),
     ] = None,
     interval: Annotated[
-        int | None, typer.Option(help="The same as --every.", show_default="1")
+        int | None, typer.Option(help="The same as --every. Default: 1.", show_default=False)
     ] = None,
     hours: Annotated[
         str | None,
@@ -61,19 +61,25 @@ def recurrence_from(
     ] = None,
     time_zone: Annotated[
         str | None,
-        typer.Option(help="IANA or Windows name.", show_default="UTC"),
+        typer.Option(help="IANA or Windows name. Default: UTC.", show_default=False),
     ] = None,
     gap: Annotated[
         GapPolicy | None,
-        typer.Option(help="A time that the clocks jump over in spring.", show_default="shift"),
+        typer.Option(
+            help="A time that the clocks jump over in spring. Default: shift.", show_default=False
+        ),
     ] = None,
     fold: Annotated[
         FoldPolicy | None,
-        typer.Option(help="A time that the clocks show twice in autumn.", show_default="first"),
+        typer.Option(
+            help="A time that the clocks show twice in autumn. Default: first.", show_default=False
+        ),
     ] = None,
     month_end: Annotated[
         MonthEndPolicy | None,
-        typer.Option(help="Day 29 to 31 in a shorter month.", show_default="last_day"),
+        typer.Option(
+            help="Day 29 to 31 in a shorter month. Default: last_day.", show_default=False
+        ),
     ] = None,
 ) -> Recurrence | None:
     """Return the recurrence that the options name, unchecked; None when none of them was given.

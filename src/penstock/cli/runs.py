@@ -125,7 +125,11 @@ def show_outputs(here: Session, run: RunArgument, step: StepName = None) -> None
         if step in (None, step_run.name, step_run.id):
             path = here.path("step-runs", step_run.id, "outputs")
             rows += [
-                {"step_run_id": step_run.id, "step": step_run.name, **output.model_dump(mode="json")}
+                {
+                    "step_run_id": step_run.id,
+                    "step": step_run.name,
+                    **output.model_dump(mode="json"),
+                }
                 for output in here.client.read_list(OutputDocument, path)
             ]
     columns = [
@@ -185,7 +189,9 @@ def wait(
     run: RunArgument,
     timeout: Annotated[
         float | None,
-        typer.Option(metavar="SECONDS", min=0, help="Wait no longer.", show_default="no limit"),
+        typer.Option(
+            metavar="SECONDS", min=0, help="Wait no longer. Default: no limit.", show_default=False
+        ),
     ] = None,
 ) -> None:
     """Wait until a run has ended and show its progress; the exit code tells how it ended."""

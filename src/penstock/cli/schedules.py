@@ -40,21 +40,27 @@ Parameter = Annotated[
 ]
 ContinueOnStepFailure = Annotated[
     bool | None,
-    typer.Option(help="Let other branches go on after a failure.", show_default="as published"),
+    typer.Option(
+        help="Let other branches go on after a failure. Default: as published.", show_default=False
+    ),
 ]
 CatchUpOption = Annotated[
     CatchUp | None,
-    typer.Option(help="Occurrences missed while the server was down.", show_default="skip"),
+    typer.Option(
+        help="Occurrences missed while the server was down. Default: skip.", show_default=False
+    ),
 ]
 CatchUpWindow = Annotated[
     float | None,
     typer.Option(
-        metavar="SECONDS", help="How far back --catch-up all reaches.", show_default="86400"
+        metavar="SECONDS",
+        help="How far back --catch-up all reaches. Default: 86400.",
+        show_default=False,
     ),
 ]
 OverlapOption = Annotated[
     Overlap | None,
-    typer.Option(help="A fire while an earlier run is active.", show_default="allow"),
+    typer.Option(help="A fire while an earlier run is active. Default: allow.", show_default=False),
 ]
 RunOnCreate = Annotated[
     bool, typer.Option(help="Without a start time, the first run starts at once.")
@@ -206,7 +212,9 @@ def preview_schedule(
     if (schedule is None) == (rule is None):
         raise Invalid("Give either a schedule or a recurrence (--frequency …).", field="schedule")
     if rule is not None:
-        request = PreviewRequest(recurrence=rule, count=count, run_on_create=run_on_create)
+        request = PreviewRequest(
+            recurrence=rule, count=count, after=None, run_on_create=run_on_create
+        )
         path = here.path("schedules", "preview")
         preview = here.client.send(PreviewDocument, "POST", path, request)
     else:
@@ -225,7 +233,7 @@ def why(
     ] = None,
     limit: Annotated[int, typer.Option("--limit", "-n", min=1, help="At most so many.")] = 20,
 ) -> None:
-    """Show what became of each occurrence, newest first: fired, skipped, missed, failed, and why."""
+    """Show what became of each occurrence and why, newest first: fired, skipped, missed, failed."""
     found = get_schedule(here, schedule)
     records = here.client.pages(
         FireDocument,
@@ -322,7 +330,9 @@ def _show_preview(printer: Printer, preview: PreviewDocument) -> None:
     if not printer.is_table:
         printer.data(preview.model_dump(mode="json"))
         return
-    printer.say(f"{preview.description} ({preview.time_zone})")
+    is_named = preview.time_zone in preview.description  # else by its Windows name
+    zone = "" if is_named else f" ({preview.time_zone})"
+    printer.say(f"{preview.description}{zone}")
     printer.say()
     columns = [
         Column("UTC", lambda o: printer.when(o.fire_time) or "-"),

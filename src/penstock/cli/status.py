@@ -16,7 +16,10 @@ NEXT_FIRES_SHOWN = 5
 
 
 def show_status(here: Session) -> None:
-    """Show how the server does, and what the workspace has under way."""
+    """Show how the server does.
+
+    And what the workspace has under way, and what fires next.
+    """
     server = here.client.read(ServerDocument, "/server")
     schedules = list(
         islice(
@@ -26,9 +29,7 @@ def show_status(here: Session) -> None:
     )
     active_states = [RunState.NOT_STARTED.value, RunState.RUNNING.value]
     runs = list(
-        islice(
-            here.client.pages(RunDocument, here.path("runs"), state=active_states), COUNTED_MAX
-        )
+        islice(here.client.pages(RunDocument, here.path("runs"), state=active_states), COUNTED_MAX)
     )
     upcoming = [s for s in schedules if s.next_fire_time is not None]
     upcoming.sort(key=lambda s: (s.next_fire_time, s.id))

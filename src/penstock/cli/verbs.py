@@ -1,4 +1,4 @@
-"""How a command is registered: the options that every command shares, and what happens when it fails."""
+"""How a command is registered: the options that all share, and what happens when it fails."""
 
 from __future__ import annotations
 

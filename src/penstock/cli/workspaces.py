@@ -25,7 +25,7 @@ WorkspaceArgument = Annotated[
 @server_verb(app, "list")
 def list_workspaces(here: Session) -> None:
     """List the workspaces of the server."""
-    found = here.client.pages(WorkspaceDocument, route("workspaces"))
+    found = here.client.read_list(WorkspaceDocument, route("workspaces"))
     columns = [
         Column("NAME", lambda w: w.name),
         Column("RESOURCE GROUP", lambda w: w.resource_group),

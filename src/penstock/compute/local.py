@@ -258,7 +258,7 @@ def _missing_script(launch: StepLaunch) -> Invalid:
     paths = [file.path for file in launch.files]
     name = PurePosixPath(launch.script).name
     near = [path for path in paths if PurePosixPath(path).name == name]
-    near += difflib.get_close_matches(launch.script, paths, n=3, cutoff=0.5)
+    near += difflib.get_close_matches(launch.script, paths, n=3, cutoff=0.6)
     found = ", ".join(repr(path) for path in dict.fromkeys(near))
     return Invalid(
         f"The script {launch.script!r} is not in the step's source directory.",

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
-from typing import Any
+from typing import Any, NamedTuple
 
 from penstock.core.due import CatchUp, Outcome, Overlap
 from penstock.core.recurrence import Recurrence
@@ -208,6 +208,22 @@ class StepRun:
     error: str | None
     tags: Mapping[str, str]
     properties: Mapping[str, str]
+
+    @property
+    def place(self) -> StepPlace:
+        """Where it stands."""
+        return StepPlace(self.id, self.run_id, self.step_id, self.state, self.attempt, self.compute)
+
+
+class StepPlace(NamedTuple):
+    """Where one step of a run stands: what deciding about the run needs, and no more."""
+
+    id: str  # of the step run
+    run_id: str
+    step_id: str
+    state: StepState
+    attempt: int
+    compute: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

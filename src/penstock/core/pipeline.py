@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from functools import cached_property
 from graphlib import CycleError, TopologicalSorter
+from math import isfinite
 from typing import Any
 
 from penstock.core.states import STEP_ENDS, StepState
@@ -150,6 +151,8 @@ def problems(graph: Graph) -> list[dict[str, str]]:
         found.append(_problem("steps", "The pipeline has no steps."))
     found += _twice("steps", "step id", (step.id for step in graph.steps))
     found += _twice("parameters", "parameter", (p.name for p in graph.parameters))
+    for parameter in graph.parameters:
+        found += _default_problems(parameter)
     for step in graph.steps:
         found += _step_problems(graph, step)
     return found or _cycle(graph)
@@ -175,6 +178,19 @@ def _twice(where: str, noun: str, names: Iterable[str]) -> list[dict[str, str]]:
             found.append(_problem(where, f"There are two {noun}s of the name {name!r}."))
         seen.add(name)
     return found
+
+
+def _default_problems(parameter: Parameter) -> list[dict[str, str]]:
+    try:
+        coerced(parameter.kind, parameter.default)
+    except ValueError:
+        message = _misfit("The default of parameter", parameter, parameter.default)
+        return [_problem(f"parameters[{parameter.name}].default", message)]
+    return []
+
+
+def _misfit(subject: str, parameter: Parameter, value: Any) -> str:
+    return f"{subject} {parameter.name!r} does not fit its type {parameter.kind}: {value!r}."
 
 
 def _step_problems(graph: Graph, step: Step) -> list[dict[str, str]]:
@@ -279,9 +295,7 @@ def resolve_parameters(graph: Graph, assignments: Mapping[str, Any]) -> dict[str
         try:
             values[name] = coerced(known[name].kind, value)
         except ValueError:
-            message = (
-                f"Parameter {name!r} is of the type {known[name].kind}: {value!r} does not fit."
-            )
+            message = _misfit("The value of parameter", known[name], value)
             found.append(_problem(f"parameters.{name}", message))
     if found:
         raise InvalidParameters(" ".join(p["message"] for p in found), errors=found)
@@ -305,15 +319,25 @@ def coerced(kind: ParameterKind, value: Any) -> Any:
                 return int(_BOOLEAN_TEXT.get(value.lower(), value))
         case ParameterKind.FLOAT:
             if isinstance(value, (bool, int, float, str)):
-                return float(value)
+                return _float(value)
         case ParameterKind.BOOLEAN:
             return _boolean(value)
-        case ParameterKind.DATA_PATH:
+        case _:  # DATA_PATH
             return _data_path(value)
     raise ValueError(value)
 
 
 _BOOLEAN_TEXT = {"true": "1", "false": "0"}
+
+
+def _float(value: bool | int | float | str) -> float:
+    try:
+        number = float(value)
+    except OverflowError:
+        raise ValueError(value) from None
+    if not isfinite(number):  # JSON has no word for it
+        raise ValueError(value)
+    return number
 
 
 def _boolean(value: Any) -> bool:

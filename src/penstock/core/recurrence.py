@@ -36,6 +36,7 @@ from typing import Any, TypeVar
 from zoneinfo import ZoneInfo
 
 from penstock.core.zones import (
+    IN_STEP_MAX,
     FoldPolicy,
     GapPolicy,
     change_near,
@@ -43,6 +44,7 @@ from penstock.core.zones import (
     is_near_change,
     readings,
     resolve,
+    runs_in_step,
     zone,
 )
 from penstock.errors import Invalid, InvalidRecurrence
@@ -640,30 +642,23 @@ def _between(plan: _Elapsed | _Calendar, after: datetime, until: datetime) -> It
 
 # --- Counting -------------------------------------------------------------------------------------
 
-# With what counts as near at both ends this is still less than the week between two changes.
-_MULTIPLIED_MAX = timedelta(days=4)
+_WALKED_SLOTS_MAX = 32
 _WALKED_MAX = timedelta(hours=6)
 
 
 def _count(plan: _Calendar, days: _EveryDays, after: datetime, until: datetime) -> int:
     """Count fires: stretches far from a change are multiplied out, the rest halved, then walked."""
     length = until - after
-    if length <= _MULTIPLIED_MAX and _runs_in_step(after, until, plan.zone):
-        after_wall = max(after.astimezone(plan.zone), plan.earliest_wall)
-        until_wall = until.astimezone(plan.zone)
-        return _slots_up_to(plan, days, until_wall) - _slots_up_to(plan, days, after_wall)
-    if length <= _WALKED_MAX:
-        return sum(1 for _ in _between(plan, after, until))
+    if length <= IN_STEP_MAX:
+        start, end = after.astimezone(plan.zone), until.astimezone(plan.zone)
+        from_wall = start if start > plan.earliest_wall else plan.earliest_wall
+        named = _slots_up_to(plan, days, end) - _slots_up_to(plan, days, from_wall)
+        if runs_in_step(start, end):
+            return named
+        if named <= _WALKED_SLOTS_MAX or length <= _WALKED_MAX:
+            return sum(1 for _ in _between(plan, after, until))
     middle = after + length / 2
     return _count(plan, days, after, middle) + _count(plan, days, middle, until)
-
-
-def _runs_in_step(after: datetime, until: datetime, tz: ZoneInfo) -> bool:
-    """True when no change of the clock is between two instants, nor near either."""
-    start, end = after.astimezone(tz), until.astimezone(tz)
-    if is_near_change(start) or is_near_change(end):
-        return False
-    return start.utcoffset() == end.utcoffset()
 
 
 def _slots_up_to(plan: _Calendar, days: _EveryDays, wall: datetime) -> int:

@@ -25,6 +25,7 @@ from penstock.core.windows_zones import WINDOWS_NEWER_TO_IANA, WINDOWS_TO_IANA
 from penstock.errors import Invalid
 
 __all__ = [
+    "IN_STEP_MAX",
     "WINDOWS_TO_IANA",
     "FoldPolicy",
     "GapPolicy",
@@ -33,6 +34,7 @@ __all__ = [
     "is_near_change",
     "readings",
     "resolve",
+    "runs_in_step",
     "tzdata_version",
     "zone",
 ]
@@ -170,11 +172,22 @@ def is_near_change(local: datetime) -> bool:
     """True when the clock is changed less than 26 hours before or after an aware local time.
 
     The hours are those of the clock on the wall, and `local` may itself lie in a gap. Twenty-six
-    are more than any change is long: when this is false, `local` is one instant, no slot was moved or
-    is repeated beyond it, and the first slot after it may be looked for by the clock on the wall
-    alone.
+    are more than any change is long. So when this is false `local` is one instant, and no slot
+    before it is still to come: the clock on the wall alone tells what is next.
     """
     return (local - _NEAR).utcoffset() != (local + _NEAR).utcoffset()
+
+
+IN_STEP_MAX = timedelta(days=4)
+"""With 26 hours on both sides, less than the week that lies between two changes of the clock."""
+
+
+def runs_in_step(start: datetime, end: datetime) -> bool:
+    """True when the clock is changed neither between two aware local times nor near either.
+
+    They must be at most IN_STEP_MAX apart: then two changes cannot undo each other unseen.
+    """
+    return (start - _NEAR).utcoffset() == (end + _NEAR).utcoffset()
 
 
 def change_near(local: datetime) -> timedelta:

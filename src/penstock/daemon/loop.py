@@ -20,7 +20,7 @@ from penstock.clock import Clock
 from penstock.compute.target import ComputeTarget
 from penstock.daemon import scheduling
 from penstock.daemon.launches import Surroundings
-from penstock.daemon.launching import Launching
+from penstock.daemon.launching import Launching, Progress
 from penstock.daemon.running import Rules
 from penstock.errors import Unavailable
 from penstock.service.schedules import TIMER
@@ -94,33 +94,30 @@ class Daemon:
 
     def run_once(self, now: datetime) -> Pass:
         """Do what is due at `now`, once, in this thread."""
-        return Pass(fired=self._fire(now), moved=self._launching.run_once(now))
+        return Pass(fired=self._fire(now).done, moved=self._launching.run_once(now).done)
 
-    def _fire(self, now: datetime) -> int:
+    def _fire(self, now: datetime) -> Progress:
         """Fire what is due, one batch; wake the other lane if runs were started."""
         self.last_tick_at = now
         with self._store.read() as tx:
             due = timers.next_due(tx, [TIMER])
         if due is None or due > now:
-            return 0
+            return Progress(done=0, next_due=due)
         counts = scheduling.fire_due(self._store, now, late_seconds_max=self._late_seconds_max)
         # In a storm the runs wait until all fires are recorded: both write to one database.
         if counts.fired and counts.timers < scheduling.BATCH:
             self._wakes["running"].set()
-        return counts.timers
+        return Progress(done=counts.timers, next_due=now)
 
     # ---- the sleeping loop ----
 
     def start(self) -> None:
         """Start both lanes; what was under way is looked at first."""
         self.recover(self._clock.now())
-        lanes: list[tuple[str, Callable[[datetime], int], list[str]]] = [
-            ("scheduling", self._fire, [TIMER]),
-            ("running", self._launching.run_once, ["run", "step"]),
-        ]
-        for name, work, kinds in lanes:
+        lanes = {"scheduling": self._fire, "running": self._launching.run_once}
+        for name, work in lanes.items():
             thread = threading.Thread(
-                target=self._keep_going, args=(name, work, kinds), name=name, daemon=True
+                target=self._keep_going, args=(name, work), name=name, daemon=True
             )
             self._threads.append(thread)
             thread.start()
@@ -139,7 +136,7 @@ class Daemon:
         for event in self._wakes.values():
             event.set()
 
-    def _keep_going(self, name: str, work: Callable[[datetime], int], kinds: list[str]) -> None:
+    def _keep_going(self, name: str, work: Callable[[datetime], Progress]) -> None:
         wake = self._wakes[name]
         drift = _Drift(self._clock.now())
         while not self._stopping.is_set():
@@ -148,8 +145,7 @@ class Daemon:
                 now = self._clock.now()
                 if drift.has_jumped(now) and name == "running":
                     self.recover(now)
-                if work(now) == 0:
-                    wake.wait(self._sleep_seconds(kinds))
+                wake.wait(self._seconds_until(work(now).next_due))
             except Unavailable as error:
                 log.warning("lane_waits lane=%s reason=%s", name, error)
                 self._stopping.wait(min(error.retry_after, ERROR_SECONDS))
@@ -157,10 +153,8 @@ class Daemon:
                 log.exception("lane_failed lane=%s", name)
                 self._stopping.wait(ERROR_SECONDS)
 
-    def _sleep_seconds(self, kinds: list[str]) -> float:
-        """Return the time until the next timer of the lane, at most SLEEP_SECONDS_MAX."""
-        with self._store.read() as tx:
-            due = timers.next_due(tx, kinds)
+    def _seconds_until(self, due: datetime | None) -> float:
+        """Return the seconds until `due`, at most SLEEP_SECONDS_MAX."""
         if due is None:
             return SLEEP_SECONDS_MAX
         left = (due - self._clock.now()).total_seconds()

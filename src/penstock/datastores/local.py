@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 from collections.abc import Iterator
-from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import BinaryIO
@@ -177,17 +177,19 @@ class LocalDirectory:
             real = os.path.realpath(item.path) if item.is_symlink() else item.path
             if item.name.startswith(HIDDEN_PREFIX) or not self._holds(real):
                 continue
-            with suppress(FileNotFoundError):  # went away meanwhile, or a link to nothing
-                yield item.name, real, self._look(item)
+            status = _look(item)
+            if status is not None:
+                yield item.name, real, status
 
-    @staticmethod
-    def _look(item: os.DirEntry[str]) -> os.stat_result:
-        try:
-            return item.stat()
-        except FileNotFoundError:
-            raise
-        except OSError as error:
-            raise _unavailable(item.path, error) from error
+
+def _look(item: os.DirEntry[str]) -> os.stat_result | None:
+    """Return what an entry is, or leads to; None if it went away, or is a link to nothing."""
+    try:
+        return item.stat()
+    except OSError as error:
+        if error.errno in (errno.ENOENT, errno.ELOOP):
+            return None
+        raise _unavailable(item.path, error) from error
 
 
 def _is_folder(item: os.DirEntry[str]) -> bool:

@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from pydantic import BaseModel
+
 import penstock
 from penstock.core import pipeline as graphs
 from penstock.core.pipeline import Graph
@@ -207,10 +209,10 @@ class Pipeline:
         return PublishedPipeline._of(self.workspace, document)
 
 
-class _GraphBody(SubmitRequest):
-    """The body of a validation: a graph and nothing else."""
+class _GraphBody(BaseModel):
+    """The body of a validation."""
 
-    experiment: str = ""
+    graph: Graph
 
 
 def _refuse_unknown(kwargs: Mapping[str, Any], what: str) -> None:

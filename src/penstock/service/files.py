@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
 from penstock import wire
-from penstock.core.model import StepRun
+from penstock.core.model import StepPlace, StepRun
 from penstock.errors import Invalid, NotFound
 
 # What a user may see of an attempt's folder. The code is in the snapshot.
@@ -21,9 +22,9 @@ def attempt_folder(home: Path, run_id: str, step_run_id: str, attempt: int) -> P
     return home / "runs" / run_id / step_run_id / str(attempt)
 
 
-def step_folder(home: Path, step_run: StepRun) -> Path:
+def step_folder(home: Path, step: StepRun | StepPlace) -> Path:
     """Return the folder of the newest attempt; before the first launch, the folder it will have."""
-    return attempt_folder(home, step_run.run_id, step_run.id, max(step_run.attempt, 1))
+    return attempt_folder(home, step.run_id, step.id, max(step.attempt, 1))
 
 
 def list_files(folder: Path) -> list[wire.FileDocument]:
@@ -51,12 +52,27 @@ def file_path(folder: Path, relative: str) -> Path:
         Invalid: it is not below outputs/, logs/, user_logs/ or system_logs/ of the attempt.
     """
     root = folder.resolve()
-    path = (root / relative).resolve() if "\0" not in relative else root
-    inside = path.is_relative_to(root) and path != root
-    if not inside or path.relative_to(root).parts[0] not in FOLDERS:
+    # Path.resolve() raises RuntimeError for links that a step made in a circle; realpath does not.
+    path = Path(os.path.realpath(root / relative)) if _can_be_path(relative) else root
+    parts = path.relative_to(root).parts if path.is_relative_to(root) else ()
+    if len(parts) < 2 or parts[0] not in FOLDERS:
         expected = f"a path below {', '.join(f'{name}/' for name in FOLDERS)}"
         raise Invalid(field="path", value=relative, expected=expected)
     return path
+
+
+_NAME_BYTES_MAX = 255  # of one folder's or file's name, on every usual file system
+_PATH_BYTES_MAX = 2048  # leaves room for the folder of the attempt in the 4096 that Linux allows
+
+
+def _can_be_path(text: str) -> bool:
+    try:
+        encoded = text.encode()
+    except UnicodeEncodeError:  # half of a surrogate pair
+        return False
+    longest = max(len(name) for name in encoded.split(b"/"))
+    is_short = longest <= _NAME_BYTES_MAX and len(encoded) <= _PATH_BYTES_MAX
+    return is_short and b"\0" not in encoded
 
 
 def existing_file(folder: Path, relative: str) -> Path:
@@ -73,7 +89,7 @@ def read_log(folder: Path, offset: int, limit: int, *, has_ended: bool) -> wire.
     Args:
         folder: the attempt's folder.
         offset: where to start, in bytes.
-        limit: at most so many bytes.
+        limit: at most so many bytes; 4 or more, so that the next character always fits.
         has_ended: whether the attempt can still write.
     """
     path = folder / STANDARD_LOG

@@ -6,7 +6,6 @@ import hashlib
 import uuid
 from collections.abc import Sequence
 from datetime import datetime
-from functools import lru_cache
 
 from penstock import wire
 from penstock.core import pipeline
@@ -150,13 +149,22 @@ def graph_of(tx: Transaction, actor: Actor, workspace: Workspace, graph_id: str)
 
 
 def load_graph(tx: Transaction, workspace_id: str, graph_id: str) -> Graph:
-    """Return a stored graph without asking for permission (for the verbs and the daemon)."""
-    return _parsed(rows.get_graph_text(tx, workspace_id, graph_id))
+    """Return a stored graph without asking for permission (for the verbs and the daemon).
+
+    The newest few hundred are kept in memory: a graph never changes, and its id is made of its
+    content.
+    """
+    graph = _recent.get((workspace_id, graph_id))
+    if graph is None:
+        graph = wire.GRAPH.validate_json(rows.get_graph_text(tx, workspace_id, graph_id))
+        while len(_recent) >= _RECENT_MAX:
+            _recent.pop(next(iter(_recent)), None)
+        _recent[workspace_id, graph_id] = graph
+    return graph
 
 
-@lru_cache(maxsize=512)
-def _parsed(text: str) -> Graph:
-    return wire.GRAPH.validate_json(text)
+_recent: dict[tuple[str, str], Graph] = {}
+_RECENT_MAX = 512
 
 
 def keep_graph(tx: Transaction, workspace: Workspace, graph: Graph, now: datetime) -> str:

@@ -13,6 +13,7 @@ from penstock.store import pages
 from penstock.store.database import (
     INSERT,
     AlreadyThere,
+    Bulk,
     Transaction,
     at,
     instant,
@@ -27,7 +28,7 @@ __all__ = ["AlreadyThere", "find", "insert", "insert_many", "last", "list"]
 _SOURCE = fires.c.source_id == sa.bindparam("this_source")
 _NEWEST = (fires.c.fired_at, fires.c.fire_key)
 
-_INSERT = sa.insert(fires)
+_INSERT = Bulk(sa.insert(fires))
 _INSERT_UNLESS_THERE = {
     kind: insert_into(fires).on_conflict_do_nothing(
         index_elements=(fires.c.source_id, fires.c.fire_key)
@@ -50,9 +51,8 @@ def insert_many(tx: Transaction, many: Sequence[Fire]) -> None:
     Raises:
         AlreadyThere: at least one of them was done before. Roll back to the savepoint.
     """
-    if many:
-        ordered = sorted(many, key=lambda fire: (fire.source_id, fire.fire_key))
-        tx.connection.execute(_INSERT, [_values(fire) for fire in ordered])
+    ordered = sorted(many, key=lambda fire: (fire.source_id, fire.fire_key))
+    _INSERT.run(tx, [_values(fire) for fire in ordered])
 
 
 def find(tx: Transaction, source_id: str, fire_key: str) -> Fire | None:

@@ -10,12 +10,12 @@ from typing import Any
 import sqlalchemy as sa
 
 from penstock.core.model import JsonValue, Metric
-from penstock.store.database import Transaction, at, chunks, dumps, loads, micros
+from penstock.store.database import Bulk, Transaction, at, chunks, dumps, loads, micros
 from penstock.store.tables import metrics
 
 _NAMES: sa.BindParameter[str] = sa.bindparam("names", expanding=True)
 
-_INSERT = sa.insert(metrics)
+_INSERT = Bulk(sa.insert(metrics))
 _LAST_SEQUENCES = (
     sa.select(metrics.c.name, sa.func.max(metrics.c.sequence))
     .where(metrics.c.run_id == sa.bindparam("this_run"), metrics.c.name.in_(_NAMES))
@@ -62,7 +62,7 @@ def append(
                 "logged_at": micros(now),
             }
         )
-    tx.connection.execute(_INSERT, rows)
+    _INSERT.run(tx, rows)
 
 
 def _following(tx: Transaction, run_id: str, names: Sequence[str]) -> dict[str, int]:

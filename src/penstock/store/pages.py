@@ -1,7 +1,7 @@
 """Lists that are read page by page, by key rather than by number.
 
-A page goes on strictly after the last key of the page before, so that rows inserted meanwhile can neither
-repeat an item nor hide one. The cursor is opaque to clients: that key as text.
+A page goes on strictly after the last key of the page before, so that rows inserted meanwhile can
+neither repeat an item nor hide one. The cursor is opaque to clients: that key as text.
 """
 
 from __future__ import annotations

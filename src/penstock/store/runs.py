@@ -14,8 +14,8 @@ from penstock.core.states import RUN_ENDS, RunState
 from penstock.errors import NotFound
 from penstock.store import pages
 from penstock.store.database import (
+    Bulk,
     Transaction,
-    at,
     chunks,
     dumps,
     instant,
@@ -31,6 +31,7 @@ _WORKSPACE = runs.c.workspace_id == sa.bindparam("this_workspace")
 _NEWEST = (runs.c.created_at, runs.c.id)
 
 _INSERT = sa.insert(runs)
+_INSERT_MANY = Bulk(_INSERT)
 _ONE = sa.select(runs).where(_THIS)
 _ONE_OF_WORKSPACE = _ONE.where(_WORKSPACE)
 _MANY = sa.select(runs).where(runs.c.id.in_(sa.bindparam("ids", expanding=True)))
@@ -66,8 +67,7 @@ def insert(tx: Transaction, run: Run, submission_key: str | None = None) -> None
 
 def insert_many(tx: Transaction, many: Sequence[Run]) -> None:
     """Store new runs."""
-    if many:
-        tx.connection.execute(_INSERT, [_values(run, None) for run in many])
+    _INSERT_MANY.run(tx, [_values(run, None) for run in many])
 
 
 def move(
@@ -158,9 +158,9 @@ def get(tx: Transaction, workspace_id: str, id: str) -> Run:
 def get_many(tx: Transaction, ids: Sequence[str]) -> dict[str, Run]:
     """Return the runs of those ids, in any workspace, by id; those that are not there are left out."""
     return {
-        row.id: _run(row)
+        row[0]: _run(row)
         for some in chunks(ids)
-        for row in tx.connection.execute(_MANY, {"ids": some})
+        for row in tx.connection.execute(_MANY, {"ids": some}).all()
     }
 
 
@@ -210,16 +210,11 @@ def list(
     """Return a page of runs, newest first; a filter that is None lets everything through.
 
     Args:
-        tx: the transaction.
-        workspace_id: where.
-        experiment: only runs of this experiment.
-        pipeline_id: only runs of this published pipeline.
-        schedule_id: only runs that this schedule started.
-        states: only runs in one of these states.
-        parent_run_id: only runs that this run submitted.
-        tags: only runs that have each of these tags, with that value, or any value where it is None.
-        after: `next` of the page before.
-        limit: the most runs on a page.
+        tx: the transaction. workspace_id: where. experiment: only runs of this experiment.
+        pipeline_id: only runs of this published pipeline. schedule_id: only runs that this schedule
+        started. states: only runs in one of these states. parent_run_id: only runs that this run
+        submitted. tags: only runs that have each of these tags, with that value, or any value where
+        it is None. after: `next` of the page before. limit: the most runs on a page.
 
     Raises:
         Invalid: `after` is not a cursor.
@@ -285,30 +280,15 @@ def _values(run: Run, submission_key: str | None) -> dict[str, Any]:
     }
 
 
+_COLUMNS = tuple(runs.c.keys())
+
+
 def _run(row: sa.Row[Any]) -> Run:
-    return Run(
-        id=row.id,
-        workspace_id=row.workspace_id,
-        experiment=row.experiment,
-        graph_id=row.graph_id,
-        pipeline_id=row.pipeline_id,
-        state=RunState(row.state),
-        source=row.source,
-        schedule_id=row.schedule_id,
-        fire_time=instant(row.fire_time),
-        cause=row.cause,
-        is_queued=row.is_queued,
-        parent_run_id=row.parent_run_id,
-        description=row.description,
-        parameters=loads(row.parameters),
-        continue_on_step_failure=row.continue_on_step_failure,
-        regenerate_outputs=row.regenerate_outputs,
-        tags=loads(row.tags),
-        properties=loads(row.properties),
-        cancel_requested_at=instant(row.cancel_requested_at),
-        error=row.error,
-        created_at=at(row.created_at),
-        created_by=row.created_by,
-        started_at=instant(row.started_at),
-        ended_at=instant(row.ended_at),
-    )
+    values: dict[str, Any] = dict(zip(_COLUMNS, row, strict=True))
+    del values["submission_key"]
+    values["state"] = RunState(values["state"])
+    for name in ("parameters", "tags", "properties"):
+        values[name] = loads(values[name])
+    for name in ("fire_time", "cancel_requested_at", "created_at", "started_at", "ended_at"):
+        values[name] = instant(values[name])
+    return Run(**values)

@@ -1,7 +1,7 @@
 """Step runs: where each step of a run stands, and the waiting line of each compute target.
 
-A step run is written by whoever holds its newest attempt: each move names the attempt and the state that
-the writer saw, and is refused if either is another one by now.
+A step run is written by whoever holds its newest attempt: each move names the attempt and the
+state that the writer saw, and is refused if either is another one by now.
 """
 
 from __future__ import annotations
@@ -14,10 +14,11 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from penstock.core.model import StepRun
+from penstock.core.model import StepPlace, StepRun
 from penstock.core.states import StepState
 from penstock.errors import NotFound
 from penstock.store.database import (
+    Bulk,
     Transaction,
     chunks,
     dumps,
@@ -31,7 +32,7 @@ from penstock.store.tables import STEP_IN_LINE, step_runs
 _THIS = step_runs.c.id == sa.bindparam("this_id")
 _COMPUTE = step_runs.c.compute == sa.bindparam("this_compute")
 
-_INSERT = sa.insert(step_runs)
+_INSERT = Bulk(sa.insert(step_runs))
 _ONE = sa.select(step_runs).where(_THIS)
 _MANY = sa.select(step_runs).where(step_runs.c.id.in_(sa.bindparam("ids", expanding=True)))
 _FOR_RUNS = (
@@ -46,8 +47,7 @@ _FOR_RUNS = (
 
 def insert_many(tx: Transaction, many: Sequence[StepRun]) -> None:
     """Store new step runs; raise AlreadyThere if a run has one of those steps."""
-    if many:
-        tx.connection.execute(_INSERT, [_values(step_run) for step_run in many])
+    _INSERT.run(tx, [_values(step_run) for step_run in many])
 
 
 def move(
@@ -58,7 +58,8 @@ def move(
     expected_state: StepState,
     **columns: Any,
 ) -> bool:
-    """Change a step run; False, and nothing written, if its attempt or state is not the expected one.
+    """Change a step run; False, and nothing written, if its attempt or state is not the expected
+    one.
 
     Args:
         tx: the transaction.
@@ -133,9 +134,9 @@ def get(tx: Transaction, id: str) -> StepRun:
 def get_many(tx: Transaction, ids: Sequence[str]) -> dict[str, StepRun]:
     """Return the step runs of those ids by id; those that are not there are left out."""
     return {
-        row.id: _step_run(row)
+        row[0]: _step_run(row)
         for some in chunks(ids)
-        for row in tx.connection.execute(_MANY, {"ids": some})
+        for row in tx.connection.execute(_MANY, {"ids": some}).all()
     }
 
 
@@ -145,6 +146,30 @@ def for_runs(tx: Transaction, run_ids: Sequence[str]) -> dict[str, list[StepRun]
     for some in chunks(run_ids):
         for row in tx.connection.execute(_FOR_RUNS, {"ids": some}):
             found[row.run_id].append(_step_run(row))
+    return found
+
+
+_PLACES = sa.select(
+    step_runs.c.id,
+    step_runs.c.run_id,
+    step_runs.c.step_id,
+    step_runs.c.state,
+    step_runs.c.attempt,
+    step_runs.c.compute,
+).where(step_runs.c.run_id.in_(sa.bindparam("ids", expanding=True)))
+_STATES = {state.value: state for state in StepState}
+
+
+def places(tx: Transaction, run_ids: Sequence[str]) -> dict[str, dict[str, StepPlace]]:
+    """Return where the steps of each run stand, by run and step id; {} for a run that has none
+    yet."""
+    found: dict[str, dict[str, StepPlace]] = {run_id: {} for run_id in run_ids}
+    for some in chunks(run_ids):
+        for id, run_id, step_id, state, attempt, compute in tx.connection.execute(
+            _PLACES, {"ids": some}
+        ):
+            place = StepPlace(id, run_id, step_id, _STATES[state], attempt, compute)
+            found[run_id][step_id] = place
     return found
 
 
@@ -169,10 +194,11 @@ _COUNTS = (
 
 
 def next_in_line(tx: Transaction, compute: str, now: datetime, limit: int) -> list[StepRun]:
-    """Return at most `limit` queued step runs of a compute target that may start, longest queued first.
+    """Return at most `limit` queued step runs of a compute target that may start, longest queued
+    first.
 
-    Those whose `available_at` lies after `now` wait on. What is returned is held until the transaction
-    ends.
+    Those whose `available_at` lies after `now` wait on. What is returned is held until the
+    transaction ends.
     """
     wanted = {
         "this_compute": compute,
@@ -199,7 +225,8 @@ _RUNNING_IDS = sa.select(step_runs.c.id).where(
 
 
 def count_running(tx: Transaction, compute: str) -> int:
-    """Return how many step runs are running on a compute target; the length of its line costs nothing."""
+    """Return how many step runs are running on a compute target; the length of its line costs
+    nothing."""
     return tx.connection.execute(_COUNT_RUNNING, {"this_compute": compute}).scalar_one()
 
 
@@ -211,8 +238,8 @@ def running_ids(tx: Transaction) -> list[str]:
 def lock_line(tx: Transaction, compute: str) -> None:
     """Hold a compute target's line until the transaction ends.
 
-    So that what is running there is counted by the transaction that starts more of it, and by no other at
-    the same time.
+    So that what is running there is counted by the transaction that starts more of it, and by no
+    other at the same time.
     """
     tx.lock(f"line/{compute}")
 
@@ -240,21 +267,14 @@ def _values(step_run: StepRun) -> dict[str, Any]:
     }
 
 
+_COLUMNS = tuple(step_runs.c.keys())
+
+
 def _step_run(row: sa.Row[Any]) -> StepRun:
-    return StepRun(
-        id=row.id,
-        run_id=row.run_id,
-        step_id=row.step_id,
-        name=row.name,
-        state=StepState(row.state),
-        attempt=row.attempt,
-        compute=row.compute,
-        available_at=instant(row.available_at),
-        queued_at=instant(row.queued_at),
-        started_at=instant(row.started_at),
-        ended_at=instant(row.ended_at),
-        exit_code=row.exit_code,
-        error=row.error,
-        tags=loads(row.tags),
-        properties=loads(row.properties),
-    )
+    values: dict[str, Any] = dict(zip(_COLUMNS, row, strict=True))
+    values["state"] = StepState(values["state"])
+    for name in ("tags", "properties"):
+        values[name] = loads(values[name])
+    for name in ("available_at", "queued_at", "started_at", "ended_at"):
+        values[name] = instant(values[name])
+    return StepRun(**values)

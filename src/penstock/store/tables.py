@@ -1,7 +1,8 @@
 """Every table, on one page.
 
-Instants are integers: microseconds since 1970-01-01 UTC, so that they sort and compare alike in both
-databases. Documents are JSON text. Names of constraints are explicit so that migrations can name them.
+Instants are integers: microseconds since 1970-01-01 UTC, so that they sort and compare alike in
+both databases. Documents are JSON text. Names of constraints are explicit so that migrations can
+name them.
 """
 
 from __future__ import annotations
@@ -21,8 +22,8 @@ metadata = sa.MetaData(
 Instant = sa.BigInteger  # microseconds since the epoch, UTC
 Document = sa.Text  # JSON
 
-# The conditions of partial indexes. Queries repeat them word for word: that is how a database sees that
-# the index fits.
+# The conditions of partial indexes. Queries repeat them word for word: that is how a database sees
+# that the index fits.
 UNFINISHED_RUN = sa.text("state IN ('NotStarted', 'Running')")
 STEP_IN_LINE = sa.text("state IN ('Queued', 'Running')")
 
@@ -254,7 +255,8 @@ timers = sa.Table(
     sa.Column("due_at", Instant, nullable=False),
     sa.Column("token", sa.BigInteger, nullable=False),
     sa.Column("attempts", sa.Integer, nullable=False),
-    # Each lane of the daemon asks for its own kind: a million sleeping schedules cost a step nothing.
+    # Each lane of the daemon asks for its own kind: a million sleeping schedules cost a step
+    # nothing.
     sa.Index(None, "kind", "due_at", "subject_id"),
     sqlite_with_rowid=False,
 )

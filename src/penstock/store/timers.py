@@ -1,9 +1,9 @@
 """The due-queue: one row says when the handler of one subject must next look at it.
 
-A claim is a postponement: it moves `due_at` forward by the lease and raises `token`. The handler's last
-write names the token it was given; if the lease ran out and somebody else claimed the timer, or an event
-armed it anew, the token is another one and the write is refused. Nobody has to be rescued: the timer of a
-handler that died becomes due again by itself.
+A claim is a postponement: it moves `due_at` forward by the lease and raises `token`. The handler's
+last write names the token it was given; if the lease ran out and somebody else claimed the timer,
+or an event armed it anew, the token is another one and the write is refused. Nobody has to be
+rescued: the timer of a handler that died becomes due again by itself.
 
 Rows are always locked in the order of their key, so that two writers never wait for each other.
 """
@@ -17,7 +17,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from penstock.core.model import Timer
-from penstock.store.database import INSERT, Transaction, at, instant, micros, new_token
+from penstock.store.database import INSERT, Bulk, Transaction, at, instant, micros, new_token
 from penstock.store.tables import timers
 
 _KEY = (timers.c.kind, timers.c.subject_id)
@@ -25,6 +25,9 @@ _KEY = (timers.c.kind, timers.c.subject_id)
 _THIS = sa.and_(
     timers.c.kind == sa.bindparam("this_kind"), timers.c.subject_id == sa.bindparam("this_subject")
 )
+# In the statement's text, since Bulk passes named parameters only.
+_ZERO: sa.ColumnClause[int] = sa.literal_column("0")
+_ONE: sa.ColumnClause[int] = sa.literal_column("1")
 _THIS_TOKEN = sa.and_(_THIS, timers.c.token == sa.bindparam("this_token"))
 
 
@@ -39,13 +42,14 @@ def _arming(kind: str, *, is_exact: bool) -> Any:
         index_elements=_KEY,
         set_={
             "due_at": new if is_exact else earlier,
-            "token": timers.c.token + 1,
-            "attempts": 0,
+            "token": timers.c.token + _ONE,
+            "attempts": _ZERO,
         },
     )
 
 
 _ARM = {kind: _arming(kind, is_exact=False) for kind in INSERT}
+_ARM_MANY = Bulk(_ARM)
 _PUT = {kind: _arming(kind, is_exact=True) for kind in INSERT}
 
 
@@ -59,8 +63,7 @@ def arm(tx: Transaction, kind: str, subject_id: str, due_at: datetime) -> None:
 
 def arm_many(tx: Transaction, rows: Sequence[tuple[str, str, datetime]]) -> None:
     """Arm many timers, each given as (kind, subject_id, due_at); see `arm`."""
-    if rows:
-        tx.connection.execute(_ARM[tx.kind], [_new(*row) for row in sorted(rows)])
+    _ARM_MANY.run(tx, [_new(*row) for row in sorted(rows)])
 
 
 def put(tx: Transaction, kind: str, subject_id: str, due_at: datetime) -> None:
@@ -80,8 +83,8 @@ def _new(kind: str, subject_id: str, due_at: datetime) -> dict[str, Any]:
 
 # ---- taking --------------------------------------------------------------------------------------
 
-# Due timers of a kind, longest due first. The lock is rendered for PostgreSQL only; rows that another
-# daemon has locked are passed over.
+# Due timers of a kind, longest due first. The lock is rendered for PostgreSQL only; rows that
+# another daemon has locked are passed over.
 _DUE = (
     sa.select(
         timers.c.kind, timers.c.subject_id, timers.c.due_at, timers.c.token, timers.c.attempts
@@ -92,10 +95,12 @@ _DUE = (
     .with_for_update(skip_locked=True)
 )
 
-_POSTPONE = (
+_POSTPONE = Bulk(
     sa.update(timers)
     .where(_THIS)
-    .values(due_at=sa.bindparam("until"), token=timers.c.token + 1, attempts=timers.c.attempts + 1)
+    .values(
+        due_at=sa.bindparam("until"), token=timers.c.token + _ONE, attempts=timers.c.attempts + _ONE
+    )
 )
 
 
@@ -104,8 +109,8 @@ def claim(
 ) -> list[Timer]:
     """Take at most `limit` due timers by postponing them to the end of the lease, longest due first.
 
-    For handlers that work outside of the transaction. What is returned has the new token and counts this
-    attempt; its `due_at` is when it was due, so that the handler can tell how late it is.
+    For handlers that work outside of the transaction. What is returned has the new token and counts
+    this attempt; its `due_at` is when it was due, so that the handler can tell how late it is.
 
     Args:
         tx: the transaction; the claim holds once it is committed.
@@ -119,7 +124,7 @@ def claim(
         return []
     until = micros(now + timedelta(seconds=lease_seconds))
     postponed = [{"this_kind": row[0], "this_subject": row[1], "until": until} for row in rows]
-    tx.connection.execute(_POSTPONE, postponed)
+    _POSTPONE.run(tx, postponed)
     return [
         Timer(
             kind=row[0], subject_id=row[1], due_at=at(row[2]), token=row[3] + 1, attempts=row[4] + 1
@@ -150,17 +155,20 @@ def _due(
     rows: list[tuple[str, str, int, int, int]] = []
     for kind in kinds:
         wanted = {"this_kind": kind, "now": micros(now), "limit": limit}
-        rows += [row._tuple() for row in tx.connection.execute(_DUE, wanted)]
+        rows += [tuple(row) for row in tx.connection.execute(_DUE, wanted).all()]
     rows.sort(key=lambda row: (row[2], row[0], row[1]))
     return rows[:limit]
 
 
 # ---- giving back ---------------------------------------------------------------------------------
 
-_REARM = sa.update(timers).where(_THIS_TOKEN).values(due_at=sa.bindparam("until"), attempts=0)
+_REARM = sa.update(timers).where(_THIS_TOKEN).values(due_at=sa.bindparam("until"), attempts=_ZERO)
 _REARM_KEEPING = sa.update(timers).where(_THIS_TOKEN).values(due_at=sa.bindparam("until"))
+_REARM_MANY = Bulk(_REARM)
 _FINISH = sa.delete(timers).where(_THIS_TOKEN)
+_FINISH_MANY = Bulk(_FINISH)
 _DISARM = sa.delete(timers).where(_THIS)
+_DISARM_MANY = Bulk(_DISARM)
 
 
 def rearm(tx: Transaction, timer: Timer, due_at: datetime, *, keep_attempts: bool = False) -> bool:
@@ -178,11 +186,9 @@ def rearm(tx: Transaction, timer: Timer, due_at: datetime, *, keep_attempts: boo
 
 def rearm_many(tx: Transaction, rows: Sequence[tuple[Timer, datetime]]) -> int:
     """Re-arm timers, each at its instant; return how many still had their token."""
-    if not rows:
-        return 0
     ordered = sorted(rows, key=lambda row: (row[0].kind, row[0].subject_id))
     held = [_held(timer) | {"until": micros(due_at)} for timer, due_at in ordered]
-    return tx.connection.execute(_REARM, held).rowcount
+    return _REARM_MANY.run(tx, held)
 
 
 def finish(tx: Transaction, timer: Timer) -> bool:
@@ -192,10 +198,8 @@ def finish(tx: Transaction, timer: Timer) -> bool:
 
 def finish_many(tx: Transaction, taken: Sequence[Timer]) -> int:
     """Delete timers that were taken; return how many still had their token."""
-    if not taken:
-        return 0
     ordered = sorted(taken, key=lambda timer: (timer.kind, timer.subject_id))
-    return tx.connection.execute(_FINISH, [_held(timer) for timer in ordered]).rowcount
+    return _FINISH_MANY.run(tx, [_held(timer) for timer in ordered])
 
 
 def disarm(tx: Transaction, kind: str, subject_id: str) -> None:
@@ -205,9 +209,8 @@ def disarm(tx: Transaction, kind: str, subject_id: str) -> None:
 
 def disarm_many(tx: Transaction, kind: str, subject_ids: Sequence[str]) -> None:
     """Delete the timers of many subjects; see `disarm`."""
-    if subject_ids:
-        ordered = [{"this_kind": kind, "this_subject": subject} for subject in sorted(subject_ids)]
-        tx.connection.execute(_DISARM, ordered)
+    ordered = [{"this_kind": kind, "this_subject": subject} for subject in sorted(subject_ids)]
+    _DISARM_MANY.run(tx, ordered)
 
 
 def _held(timer: Timer) -> dict[str, Any]:

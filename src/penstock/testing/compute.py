@@ -14,9 +14,9 @@ from penstock.errors import ComputeUnavailable
 class FakeComputeTarget:
     """Implements ComputeTarget over plain dicts.
 
-    An attempt that was launched runs until the test calls `finish` or `vanish`. Faults are switched on
-    by plain attributes. The target outlives the daemons that use it, as real processes do: when one
-    "crashes", call `forget_listeners`.
+    An attempt that was launched runs until the test calls `finish` or `vanish`. Faults are switched
+    on by plain attributes. The target outlives the daemons that use it, as real processes do: when
+    one "crashes", call `forget_listeners`.
     """
 
     def __init__(self) -> None:

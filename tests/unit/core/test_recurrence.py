@@ -238,9 +238,10 @@ def test_nothing_fires_after_the_year_2999():
         assert preview(rule, last, 3) == []
 
 
-def test_a_gap_at_the_end_of_the_calendar_ends_the_search():
-    rule = a_rule(MONTH, 16, anchor="2026-03-29 02:30", time_zone=BERLIN, gap=GapPolicy.SKIP)
-    assert next_after(rule, utc("2999-12-30")) is None
+def test_the_search_ends_with_the_calendar_near_a_change_of_the_clock_too():
+    rule = a_rule(MONTH, 12, anchor="2026-01-15 02:30", time_zone=BERLIN)
+    for day in range(1, 31):
+        assert next_after(rule, utc(f"2999-10-{day:02}")) is None
 
 
 def test_a_rule_without_an_anchor_is_not_answered():
@@ -248,7 +249,7 @@ def test_a_rule_without_an_anchor_is_not_answered():
         next_after(Recurrence(frequency=DAY, interval=1), NOW)
 
 
-# --- Changes of the clock ---------------------------------------------------------------------------
+# --- Changes of the clock -------------------------------------------------------------------------
 
 SHIFT, AFTER, SKIP = GapPolicy
 FIRST, SECOND, BOTH = FoldPolicy
@@ -348,7 +349,7 @@ def test_at_a_change_of_the_clock(members, after, expected):
         ("Australia/Lord_Howe", (2, 15), SHIFT, "2026-10-03", "2026-10-03 15:45"),
         ("Australia/Lord_Howe", (2, 15), AFTER, "2026-10-03", "2026-10-03 15:30"),
         ("Antarctica/Troll", (2, 30), SHIFT, "2026-03-29", "2026-03-29 02:30"),
-        ("Africa/Casablanca", (2, 30), SHIFT, "2026-03-22", "2026-03-22 01:30"),
+        ("Africa/Casablanca", (2, 30), SHIFT, "2024-04-14", "2024-04-14 02:30"),
         ("America/Nuuk", (23, 30), SHIFT, "2026-03-28 12:00", "2026-03-29 01:30"),
         ("Asia/Kathmandu", (2, 30), SHIFT, "2026-03-28 12:00", "2026-03-28 20:45"),
     ],
@@ -387,7 +388,7 @@ def test_nothing_fires_before_a_start_that_was_moved_out_of_a_gap():
     assert fires(rule, "2026-03-01", 1) == ["2026-03-29 01:45"]
 
 
-# --- Counting and looking back ------------------------------------------------------------------------
+# --- Counting and looking back --------------------------------------------------------------------
 
 RULES = {
     "minute": a_rule(MINUTE, 7, time_zone=BERLIN),
@@ -431,7 +432,7 @@ def test_the_end_of_a_range_is_inside_and_its_start_is_not(name):
     assert latest_between(rule, one, three - timedelta(microseconds=1)) == two
 
 
-# --- Preview -------------------------------------------------------------------------------------------
+# --- Preview --------------------------------------------------------------------------------------
 
 
 def shown(rule, after, count):
@@ -519,7 +520,7 @@ def test_a_preview_of_nothing_is_empty():
     assert preview(a_rule(), NOW, -1) == []
 
 
-# --- Checking -------------------------------------------------------------------------------------------
+# --- Checking -------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -640,7 +641,7 @@ def test_the_anchor_is_the_creation_on_the_clock_of_the_zone():
     assert a_rule(anchor="2020-01-01 00:00").anchor == wall("2020-01-01 00:00")
 
 
-# --- In words --------------------------------------------------------------------------------------------
+# --- In words -------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(

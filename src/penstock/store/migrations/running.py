@@ -59,8 +59,8 @@ def _check_version(connection: sa.Connection, script: ScriptDirectory) -> None:
 def _without_foreign_keys(connection: sa.Connection) -> Iterator[None]:
     """Switch SQLite's foreign keys off for the block.
 
-    A table that is copied to be altered is dropped in between, which would count as deleting its rows. The
-    switch works outside of transactions only.
+    A table that is copied to be altered is dropped in between, which would count as deleting its
+    rows. The switch works outside of transactions only.
     """
     if connection.dialect.name != "sqlite":
         yield

@@ -1,4 +1,4 @@
-"""First step: load the diabetes data that scikit-learn ships, and part it for training and scoring."""
+"""First step: load scikit-learn's diabetes data and part it for training and scoring."""
 
 import argparse
 from pathlib import Path

@@ -1,7 +1,7 @@
 """Quickstart: publish a pipeline, let a schedule start it every minute, and watch two of its runs.
 
-Needs a running server (`penstock up`) and scikit-learn. `penstock demo` runs this script too, against a
-server of its own.
+Needs a running server (`penstock up`) and scikit-learn. `penstock demo` runs this script
+too, against a server of its own.
 """
 
 import sys
