@@ -300,11 +300,11 @@ def test_a_stranger_with_the_same_process_id_is_not_the_attempt(bench):
     bench.until(lambda: "started" in bench.log(stranger))
     bench.target.prepare(launch)
     host = socket.gethostname()
-    claim_path(launch.folder).write_text(f"{_wrapper(stranger)} {host}\n")
+    Path(claim_path(launch.folder)).write_text(f"{_wrapper(stranger)} {host}\n")
     assert bench.phase(launch) is Phase.VANISHED
     bench.target.stop(launch.id, launch.folder)
     assert bench.phase(stranger) is Phase.RUNNING
-    claim_path(launch.folder).write_text(f"{os.getpid()} {host}\n")
+    Path(claim_path(launch.folder)).write_text(f"{os.getpid()} {host}\n")
     assert bench.phase(launch) is Phase.VANISHED
 
 
@@ -312,7 +312,7 @@ def test_a_stranger_with_the_same_process_id_is_not_the_attempt(bench):
 def test_a_claim_without_a_living_process_means_vanished(bench, text):
     launch = bench.script("")
     bench.target.prepare(launch)
-    claim_path(launch.folder).write_text(text.replace("HOST", socket.gethostname()))
+    Path(claim_path(launch.folder)).write_text(text.replace("HOST", socket.gethostname()))
     assert bench.phase(launch) is Phase.VANISHED
 
 
@@ -330,11 +330,11 @@ def test_a_wrapper_is_found_also_before_it_has_written_its_claim(bench):
 def test_an_attempt_of_another_machine_is_elsewhere_until_its_code_is_there(bench):
     launch = bench.script("")
     bench.target.prepare(launch)
-    claim_path(launch.folder).write_text("999999999 another-machine\n")
+    Path(claim_path(launch.folder)).write_text("999999999 another-machine\n")
     assert bench.phase(launch) is Phase.ELSEWHERE
     bench.target.stop(launch.id, launch.folder)
     assert bench.phase(launch) is Phase.ELSEWHERE
-    claim_path(launch.folder).write_text("999999999 another-machine\n5\n")
+    Path(claim_path(launch.folder)).write_text("999999999 another-machine\n5\n")
     assert bench.target.poll(launch.id, launch.folder).exit_code == 5
 
 
@@ -433,3 +433,14 @@ def test_no_zombie_stays_behind(bench):
         child.pid for child in psutil.Process().children() if child.status() == psutil.STATUS_ZOMBIE
     ]
     assert zombies == []
+
+
+def test_a_process_that_cannot_be_started_is_said_and_can_be_started_later(bench):
+    launch = bench.script("print('ran')")
+    bench.target.prepare(launch)
+    (launch.folder / "user_logs").rmdir()
+    with pytest.raises(ComputeUnavailable, match="cannot be started: No such file"):
+        bench.start(launch)
+    assert bench.phase(launch) is Phase.ABSENT
+    (launch.folder / "user_logs").mkdir()
+    assert bench.run(launch).exit_code == 0

@@ -35,6 +35,9 @@ def sealed() -> Iterator[Path]:
     with tempfile.TemporaryDirectory() as root:
         os.chmod(root, 0o755)
         os.mkdir(f"{root}/sealed", mode=0)
+        os.close(os.open(f"{root}/file", os.O_CREAT, mode=0))
+        os.mkdir(f"{root}/links")
+        os.symlink("../sealed/a", f"{root}/links/a")
         if user == 0:
             os.seteuid(_NOBODY)
         yield Path(root)
@@ -143,9 +146,13 @@ def test_a_folder_that_goes_away_while_it_is_listed_is_left_out(root, store):
 def test_an_unreadable_folder_is_unavailable_not_empty(sealed):
     store = LocalDirectory(sealed)
     with pytest.raises(DatastoreUnavailable, match=r"sealed.*Permission denied"):
-        list(store.list())
+        list(store.list("sealed"))
     with pytest.raises(DatastoreUnavailable, match="Permission denied"):
         store.stat("sealed/a")
+    with pytest.raises(DatastoreUnavailable, match=r"file.*Permission denied"):
+        store.open("file")
+    with pytest.raises(DatastoreUnavailable, match=r"links/a.*Permission denied"):
+        list(store.list("links"))
     with pytest.raises(DatastoreUnavailable, match="Permission denied"):
         store.put("sealed/a", io.BytesIO())
 

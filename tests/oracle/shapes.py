@@ -70,6 +70,9 @@ def around(low: datetime, high: datetime) -> Iterator[Recurrence]:
     middle = middle.replace(second=0)
     day_name, long_ago = WEEK_DAYS[low.weekday()], low - timedelta(days=364)
     every_quarter = {"hours": tuple(range(24)), "minutes": (0, 15, 30, 45)}
+    # A slot late in a gap is moved behind one soon after it, unless the gap is a whole hour.
+    both_hours = tuple(sorted({(high - a_minute).hour, high.hour}))
+    out_of_order = {"hours": both_hours, "minutes": (20, 35)}
     schedules = (
         _at(_DAY, 1, low, long_ago),
         _at(_DAY, 1, middle, long_ago),
@@ -77,9 +80,7 @@ def around(low: datetime, high: datetime) -> Iterator[Recurrence]:
         _at(_DAY, 1, high, long_ago),
         _at(_DAY, 1, low - a_minute, long_ago),
         Recurrence(frequency=_DAY, interval=1, anchor=long_ago, **every_quarter),
-        Recurrence(
-            frequency=_DAY, interval=1, anchor=middle, hours=(middle.hour,), minutes=(0, 30)
-        ),
+        Recurrence(frequency=_DAY, interval=1, anchor=long_ago, **out_of_order),
         Recurrence(frequency=_WEEK, interval=2, anchor=long_ago, week_days=(day_name,)),
         Recurrence(frequency=_WEEK, interval=1, anchor=middle - timedelta(days=7)),
         Recurrence(frequency=_MONTH, interval=1, anchor=middle),

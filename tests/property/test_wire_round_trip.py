@@ -99,9 +99,8 @@ steps = st.builds(
 )
 graphs = st.builds(Graph, steps=some(steps), parameters=some(parameters))
 
-wall_times = st.datetimes(min_value=datetime(1970, 1, 1), max_value=datetime(2999, 12, 31)).map(
-    lambda t: t.replace(microsecond=0)
-)
+FIRST, LAST = datetime.fromisoformat("1970-01-01"), datetime.fromisoformat("2999-12-31")
+wall_times = st.datetimes(FIRST, LAST).map(lambda t: t.replace(microsecond=0))
 recurrences = st.builds(
     Recurrence,
     frequency=st.sampled_from(Frequency),

@@ -90,7 +90,7 @@ VALUES = {
         through_time=AT,
     ),
     wire.OccurrenceDocument: Occurrence(
-        fire_time=None, nominal_time=datetime(2026, 3, 29, 2, 30), local_time=None, mark="dropped"
+        fire_time=None, nominal_time=AT.replace(tzinfo=None), local_time=None, mark="dropped"
     ),
     wire.RunDocument: Run(
         id="r",

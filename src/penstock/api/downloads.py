@@ -11,7 +11,7 @@ from fastapi import Query
 from starlette.responses import StreamingResponse
 
 CHUNK_BYTES = 256 * 1024
-OFFSET_MAX = 2**62
+OFFSET_MAX = 2**43  # 8 TiB; some file systems refuse to look beyond 16
 
 Offset = Annotated[int, Query(ge=0, le=OFFSET_MAX, description="Where to start, in bytes.")]
 
@@ -36,7 +36,8 @@ def download(content: BinaryIO, *, name: str, size: int, offset: int) -> Streami
 
 def _chunks(content: BinaryIO, offset: int, length: int) -> Iterator[bytes]:
     with content:
-        content.seek(offset)
+        if length > 0:
+            content.seek(offset)
         while length > 0:
             chunk = content.read(min(CHUNK_BYTES, length))
             if not chunk:

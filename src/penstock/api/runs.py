@@ -12,7 +12,7 @@ from penstock import wire
 from penstock.api.bodies import JsonRoute, streamed
 from penstock.api.context import Call, Caller
 from penstock.api.description import DOWNLOAD, UPLOAD
-from penstock.api.downloads import OFFSET_MAX, Offset, download
+from penstock.api.downloads import Offset, download
 from penstock.api.paging import After, Limit
 from penstock.core.model import StepRun
 from penstock.core.pipeline import Graph
@@ -226,8 +226,7 @@ def get_step_run_file(
     """Download one file of the newest attempt."""
     step_run = _step_run(call, workspace, step_run_id)
     found = files.existing_file(files.step_folder(call.context.settings.home, step_run), path)
-    size = min(found.stat().st_size, OFFSET_MAX)
-    return download(found.open("rb"), name=path, size=size, offset=offset)
+    return download(found.open("rb"), name=path, size=found.stat().st_size, offset=offset)
 
 
 @router.put(

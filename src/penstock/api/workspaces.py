@@ -47,7 +47,7 @@ def list_experiments(
     after: After = None,
     limit: Limit = 100,
 ) -> wire.Page[wire.ExperimentDocument]:
-    """List experiments, newest first."""
+    """List experiments, by name."""
     with call.read() as tx:
         place = workspaces.get(tx, call.actor, workspace)
         found, following = workspaces.list_experiments(

@@ -98,8 +98,7 @@ class Printer:
         width = max(len(title) for title, _ in rows)
         for title, cell in rows:
             if cell is not None and str(cell):
-                line = Text(f"{title:<{width}}  ", style="dim") + _text(cell)
-                self._line(line)
+                self._line(Text.assemble((f"{title:<{width}}  ", "dim"), _text(cell)))
 
     def many(self, documents: Iterable[Any], columns: Sequence[Column], *, empty: str) -> None:
         """Print a list: a row per document, or the sentence `empty` when there is none."""
@@ -208,10 +207,12 @@ def _largest_unit(seconds: float) -> str:
 
 
 def duration(length: timedelta | None) -> str:
-    """Return how long something took, in its two largest units: "1 min 5 s", "0.4 s"."""
+    """Return how long something took, in its two largest units: "1 min 5 s", "40 ms"."""
     if length is None:
         return ""
     seconds = max(length.total_seconds(), 0.0)
+    if seconds < 1:
+        return f"{seconds * 1000:.0f} ms"
     if seconds < 10:
         return f"{seconds:.1f} s"
     parts: list[str] = []

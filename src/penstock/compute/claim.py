@@ -34,9 +34,9 @@ class Claim:
     written_at: datetime  # after the second line was written: when the attempt ended
 
 
-def claim_path(folder: Path) -> Path:
+def claim_path(folder: Path | str) -> str:
     """Return where the claim of the attempt in `folder` lies."""
-    return folder / "system_logs" / "claim"
+    return f"{folder}/system_logs/claim"
 
 
 def find_claim(folder: Path) -> Claim | None:
@@ -60,7 +60,7 @@ def find_claim(folder: Path) -> Claim | None:
 def claim_for_nobody(folder: Path, host: str) -> bool:
     """Make the claim in nobody's name, unless it is made: then the attempt can never start."""
     path = claim_path(folder)
-    os.makedirs(path.parent, exist_ok=True)
+    os.makedirs(os.path.dirname(path), exist_ok=True)
     try:
         with open(path, "x", encoding="utf-8") as file:
             file.write(f"{NOBODY} {host}\n")

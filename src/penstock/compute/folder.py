@@ -8,10 +8,11 @@ files, and a script that has already begun to edit its files never has them repl
 from __future__ import annotations
 
 import errno
+import itertools
 import os
 import shutil
-import tempfile
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Protocol
 
@@ -23,6 +24,8 @@ CopyFile = Callable[[Path, Path], object]
 
 _LINKED = ("outputs", "logs")  # reachable from code/ too, so that ./outputs/x means what it says
 _FULL = (errno.ENOSPC, errno.EDQUOT)
+
+_numbers = itertools.count()
 
 
 class BlobFolder(Protocol):
@@ -49,8 +52,10 @@ def lay_out(launch: StepLaunch, blobs: BlobFolder, copy_file: CopyFile) -> None:
         return
     _check_files(launch.files)
     try:
+        os.makedirs(folder, exist_ok=True)
         for name in ("outputs", "logs", "user_logs", "system_logs"):
-            os.makedirs(folder / name, exist_ok=True)
+            with suppress(FileExistsError):
+                os.mkdir(f"{folder}/{name}")
         for directory in launch.directories:
             os.makedirs(directory, exist_ok=True)
         for source, target in launch.copies:
@@ -81,16 +86,17 @@ def is_inside(path: str) -> bool:
 def _build_code(
     files: tuple[SnapshotFile, ...], code: Path, blobs: BlobFolder, copy_file: CopyFile
 ) -> None:
-    building = Path(tempfile.mkdtemp(prefix=".code-", dir=code.parent))
+    building = _new_folder(code.parent)
     try:
         for file in files:
-            _place(file, blobs.path(file.sha256), building / file.path, copy_file)
+            _place(file, blobs.path(file.sha256), Path(f"{building}/{file.path}"), copy_file)
         for name in _LINKED:
-            if not os.path.lexists(building / name):
-                os.symlink(f"../{name}", building / name)
-        _rename_unless_there(building, code)
-    finally:
+            with suppress(FileExistsError):  # the snapshot has a file or folder of that name
+                os.symlink(f"../{name}", f"{building}/{name}")
+        _move_unless_there(building, code)
+    except BaseException:
         shutil.rmtree(building, ignore_errors=True)
+        raise
 
 
 def _place(file: SnapshotFile, blob: Path, target: Path, copy_file: CopyFile) -> None:
@@ -110,13 +116,21 @@ def _place(file: SnapshotFile, blob: Path, target: Path, copy_file: CopyFile) ->
         target.chmod(mode | (mode & 0o444) >> 2)  # whoever may read it may execute it
 
 
-def _rename_unless_there(building: Path, target: Path) -> None:
+def _new_folder(parent: Path) -> str:
+    """Make a folder to build in; a leftover of that name is an error, the next try has another."""
+    path = f"{parent}/.new-{os.getpid()}-{next(_numbers)}"
+    os.mkdir(path)
+    return path
+
+
+def _move_unless_there(building: str, target: Path) -> None:
     """Put a folder in its place; the one who comes second leaves the first one's alone."""
     try:
         os.rename(building, target)
     except OSError as error:
         if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
             raise
+        shutil.rmtree(building, ignore_errors=True)
 
 
 def _bring(source: Path, target: Path, log: Path, copy_file: CopyFile) -> None:
@@ -131,14 +145,15 @@ def _bring(source: Path, target: Path, log: Path, copy_file: CopyFile) -> None:
             expected="a file or folder",
         )
     os.makedirs(target.parent, exist_ok=True)
-    scratch = Path(tempfile.mkdtemp(prefix=".input-", dir=target.parent))
+    scratch = _new_folder(target.parent)
+    whole = Path(scratch, "whole")
     try:
         _note(log, f"copying {source} to {target}")
-        files, size = _copy_tree(source, scratch / "whole", copy_file)
+        files, size = _copy_tree(source, whole, copy_file)
         if source.is_dir():
-            _rename_unless_there(scratch / "whole", target)
+            _move_unless_there(str(whole), target)
         else:
-            os.replace(scratch / "whole", target)
+            os.replace(whole, target)
         _note(log, f"copied {source} to {target}: {files} files, {size} bytes")
     finally:
         shutil.rmtree(scratch, ignore_errors=True)

@@ -115,7 +115,7 @@ class LocalTarget:
             StorageFull: no room on the disk.
             ComputeUnavailable: the machine can start no process now.
         """
-        if claim_path(launch.folder).exists():
+        if os.path.exists(claim_path(launch.folder)):
             return
         with self._lock:
             if launch.id in self._live:
@@ -124,13 +124,16 @@ class LocalTarget:
         try:
             self.prepare(launch)
             pid = self._spawn(launch, self._command(launch))
+            # A thread in waitpid costs nothing meanwhile and wakes at once, on every system.
+            threading.Thread(
+                target=self._wait,
+                args=(launch.id, pid, on_exit),
+                name=f"wait-{launch.id}",
+                daemon=True,
+            ).start()
         except BaseException:
             self._live.discard(launch.id)
             raise
-        # A thread that waits in waitpid costs nothing meanwhile and wakes at once, on every system.
-        threading.Thread(
-            target=self._wait, args=(launch.id, pid, on_exit), name=f"wait-{launch.id}", daemon=True
-        ).start()
 
     def poll(self, launch_id: str, folder: Path) -> Observation:
         """Say where the attempt stands, from its folder and the machine's processes."""
@@ -179,17 +182,19 @@ class LocalTarget:
 
     def _command(self, launch: StepLaunch) -> list[str]:
         """Return the command that runs in code/; today always a Python script."""
-        if not is_inside(launch.script) or not (launch.folder / "code" / launch.script).is_file():
+        if not is_inside(launch.script) or not os.path.isfile(
+            f"{launch.folder}/code/{launch.script}"
+        ):
             raise _missing_script(launch)
         # A name that begins with a dash is a file all the same.
         script = f"./{launch.script}" if launch.script.startswith("-") else launch.script
         return [self._python, script, *launch.arguments]
 
     def _spawn(self, launch: StepLaunch, command: list[str]) -> int:
-        folder = Path(os.path.abspath(launch.folder))  # the wrapper works in another directory
+        folder = os.path.abspath(launch.folder)  # the wrapper works in another directory
         log = f"{folder}/user_logs/std_log.txt"
         arguments = [
-            *("/bin/sh", "-c", _WRAPPER, str(claim_path(folder))),
+            *("/bin/sh", "-c", _WRAPPER, claim_path(folder)),
             *(launch.id, self._host, f"{folder}/code"),
             *command,
         ]

@@ -214,17 +214,20 @@ def _step_problems(graph: Graph, step: Step) -> list[dict[str, str]]:
     return found + _limit_problems(step, where)
 
 
+_SECONDS_END = 1e9  # thirty years; what goes beyond, no calendar can hold
+
+
 def _limit_problems(step: Step, where: str) -> list[dict[str, str]]:
     timeout = step.timeout_seconds
     limits = {
         "retries": (step.retries >= 0, "0 or more"),
-        "retry_delay_seconds": (step.retry_delay_seconds >= 0, "0 or more"),
-        "timeout_seconds": (timeout is None or timeout > 0, "more than 0"),
+        "retry_delay_seconds": (0 <= step.retry_delay_seconds < _SECONDS_END, "0 or more"),
+        "timeout_seconds": (timeout is None or 0 < timeout < _SECONDS_END, "more than 0"),
     }
     return [
         _problem(
             f"{where}.{name}",
-            f"Step {step.name!r}: {name} = {getattr(step, name)}, expected {expected}.",
+            f"Step {step.name!r}: {name} = {getattr(step, name)}, expected a number, {expected}.",
         )
         for name, (is_right, expected) in limits.items()
         if not is_right

@@ -92,6 +92,11 @@ class Daemon:
         """Look at everything that was under way when the last daemon stopped."""
         self._launching.recover(now)
 
+    @property
+    def lanes(self) -> dict[str, Callable[[datetime], Progress]]:
+        """One pass of each lane, by the lane's name; each lane belongs to one thread at a time."""
+        return {"scheduling": self._fire, "running": self._launching.run_once}
+
     def run_once(self, now: datetime) -> Pass:
         """Do what is due at `now`, once, in this thread."""
         return Pass(fired=self._fire(now).done, moved=self._launching.run_once(now).done)
@@ -114,8 +119,7 @@ class Daemon:
     def start(self) -> None:
         """Start both lanes; what was under way is looked at first."""
         self.recover(self._clock.now())
-        lanes = {"scheduling": self._fire, "running": self._launching.run_once}
-        for name, work in lanes.items():
+        for name, work in self.lanes.items():
             thread = threading.Thread(
                 target=self._keep_going, args=(name, work), name=name, daemon=True
             )

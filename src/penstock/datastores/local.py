@@ -121,10 +121,7 @@ class LocalDirectory:
         is_hidden = any(part.startswith(HIDDEN_PREFIX) for part in parts)
         if path.startswith("/") or ".." in parts or not _is_nameable(path) or is_hidden:
             raise _leaves(path)
-        try:
-            real = os.path.realpath(os.path.join(self._root, plain))
-        except OSError as error:
-            raise _unavailable(path, error) from error
+        real = os.path.realpath(os.path.join(self._root, plain))
         if not self._holds(real):
             raise _leaves(path)
         return plain, real

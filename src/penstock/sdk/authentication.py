@@ -61,8 +61,8 @@ class AbstractAuthentication:
         connection = find_connection(os.environ)
         if connection.token is None:
             raise NotAuthenticated(
-                f"There is no token for {connection.url}. Set PENSTOCK_TOKEN, or run as the user who "
-                "started the server (`penstock up`)."
+                f"There is no token for {connection.url}. Set PENSTOCK_TOKEN, or run as the user "
+                "who started the server (`penstock up`)."
             )
         return connection.token
 

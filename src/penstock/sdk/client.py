@@ -28,6 +28,7 @@ from penstock.settings import find_connection, is_loopback
 from penstock.wire import Page
 
 Doc = TypeVar("Doc", bound=BaseModel)
+Answer = TypeVar("Answer")
 Content = bytes | Callable[[], Iterable[bytes]]
 
 API = "/api/v1"
@@ -235,8 +236,8 @@ class Client:
 
     # ---- errors ----------------------------------------------------------------------------------
 
-    def _with_patience(self, send: Callable[[], Any], *, may_repeat: bool) -> Any:
-        """Call `send` until it returns; give up after a few attempts, or where repeating may harm."""
+    def _with_patience(self, send: Callable[[], Answer], *, may_repeat: bool) -> Answer:
+        """Call `send` until it returns; give up after some attempts, or where that may harm."""
         pause = _FIRST_PAUSE_SECONDS
         for attempt in range(1, _ATTEMPTS_MAX + 1):
             is_last = attempt == _ATTEMPTS_MAX
@@ -260,8 +261,8 @@ class Client:
     def _unreachable(self, error: httpx.TransportError) -> ServerUnreachable:
         reason = str(error) or type(error).__name__
         return ServerUnreachable(
-            f"No Penstock server answers at {self.url} ({reason}). Start one with `penstock up`, or "
-            "set PENSTOCK_URL to the address of a running one.",
+            f"No Penstock server answers at {self.url} ({reason}). Start one with `penstock up`, "
+            "or set PENSTOCK_URL to the address of a running one.",
             url=self.url,
         )
 
@@ -293,7 +294,7 @@ class Client:
 
 
 class Patience:
-    """Waits in steps that grow from short to long, and knows when the time that was given is over."""
+    """Waits in steps that grow from short to long, and knows when its time is over."""
 
     def __init__(self, seconds: float, *, shortest: float = 0.1, longest: float = 1.0) -> None:
         """Begin to count now.
@@ -338,7 +339,7 @@ def _seconds(text: str) -> float:
 
 
 def _unexplained(response: httpx.Response) -> PenstockError:
-    """Return an error for an answer that is no problem document: a proxy's, or another program's."""
+    """Return an error for an answer that is no problem document: a proxy's, for example."""
     request = response.request
     text = response.text.strip().replace("\n", " ")[:200]
     message = (

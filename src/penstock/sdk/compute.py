@@ -1,11 +1,10 @@
-"""Compute targets: names of places where steps run. A name that is not registered means this server."""
+"""Compute targets: names of places where steps run. An unregistered name means the server."""
 
 from __future__ import annotations
 
 from typing import Any
 
 import penstock
-from penstock.sdk.client import route
 from penstock.sdk.exceptions import ComputeTargetException
 from penstock.sdk.notices import notice
 from penstock.wire import ComputeTargetDocument
@@ -54,9 +53,9 @@ class ComputeStatus:
 
 
 class ComputeTargetProvisioningConfiguration:
-    """What a compute target should have been made of. Kept, and not used: steps run on the server."""
+    """What a compute target should have been made of; not used, since steps run on the server."""
 
-    def __init__(self, type: type[ComputeTarget], location: str | None, **wishes: Any) -> None:  # noqa: A002
+    def __init__(self, type: type[ComputeTarget], location: str | None, **wishes: Any) -> None:
         """Keep the wishes as attributes."""
         self.location = location
         self._type = type
@@ -97,7 +96,7 @@ class ComputeTarget:
     ) -> ComputeTarget:
         """Return the compute target; nothing is made, since steps run on this server."""
         made = getattr(provisioning_configuration, "_type", ComputeTarget)
-        return made(workspace, name)  # type: ignore[no-any-return]
+        return made(workspace, name)
 
     @staticmethod
     def attach(

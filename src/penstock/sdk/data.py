@@ -31,6 +31,11 @@ def checked_mode(field: str, mode: Any, *, is_input: bool = False) -> str:
     raise Invalid(field=field, value=mode, expected=f"one of {', '.join(allowed)}")
 
 
+def place_name(datastore: penstock.Datastore | str | None) -> str | None:
+    """Return the name of a datastore given as an object, a name, or None."""
+    return datastore if isinstance(datastore, str) or datastore is None else datastore.name
+
+
 class DataPath:
     """A folder or file on a datastore: what a data-path parameter holds."""
 
@@ -71,7 +76,10 @@ class DataPath:
         return self._path_on_datastore
 
     def __repr__(self) -> str:
-        return f"DataPath(datastore={self.datastore_name!r}, path_on_datastore={self._path_on_datastore!r})"
+        return (
+            f"DataPath(datastore={self.datastore_name!r}, "
+            f"path_on_datastore={self._path_on_datastore!r})"
+        )
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, DataPath):
@@ -91,7 +99,9 @@ class DataPath:
         datapath_compute_binding: DataPathComputeBinding | None = None,
     ) -> DataReference:
         """Return a reference to this place."""
-        return DataReference.create(data_reference_name or self._name, self, datapath_compute_binding)
+        return DataReference.create(
+            data_reference_name or self._name, self, datapath_compute_binding
+        )
 
     @staticmethod
     def create_from_data_reference(data_reference: DataReference) -> DataPath:

@@ -200,7 +200,9 @@ class Datastore:
         say(f"Downloaded {done} files")
         return done
 
-    def files(self, prefix: str | None = None, *, recursive: bool = True) -> Iterator[EntryDocument]:
+    def files(
+        self, prefix: str | None = None, *, recursive: bool = True
+    ) -> Iterator[EntryDocument]:
         """Yield the entries below a folder of the datastore, in the order of their paths."""
         return self.workspace.client.pages(
             EntryDocument,

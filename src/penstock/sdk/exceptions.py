@@ -9,7 +9,7 @@ Everything else that can happen is an error of `penstock.errors` itself.
 
 from __future__ import annotations
 
-from penstock.errors import Invalid, PenstockError, RunFailed, TooLarge
+from penstock.errors import Invalid, InvalidRecurrence, PenstockError, RunFailed, TooLarge
 
 
 class UserErrorException(Invalid):
@@ -38,3 +38,7 @@ class ComputeTargetException(UserErrorException):
 
 class SnapshotException(TooLarge):
     """A source directory is over the limits of a snapshot."""
+
+
+class WrongType(InvalidRecurrence, TypeError):
+    """A part of a recurrence is of a wrong type; the old SDK raised TypeError there."""

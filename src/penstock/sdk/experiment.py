@@ -10,7 +10,8 @@ from typing import Any, Protocol, runtime_checkable
 import penstock
 from penstock.sdk.exceptions import UserErrorException
 from penstock.sdk.notices import deprecated, notice
-from penstock.sdk.run import Run, has_tags
+from penstock.sdk.run import Run
+from penstock.sdk.run_filters import has_tags
 from penstock.wire import ExperimentChanges, ExperimentDocument
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,254}")
@@ -176,12 +177,12 @@ class Experiment:
             kwargs.setdefault("pipeline_parameters", kwargs.pop("pipeline_params"))
         run = config.submit_to(self, tags, kwargs)
         for name in kwargs:
-            notice(f"Experiment.submit does not use the argument {name!r} of a {type(config).__name__}.")
+            notice(f"Experiment.submit has no use for {name!r} with a {type(config).__name__}.")
         return run
 
     def get_runs(
         self,
-        type: str | None = None,  # noqa: A002
+        type: str | None = None,
         tags: Any = None,
         properties: Mapping[str, str] | None = None,
         include_children: bool = False,
@@ -229,9 +230,7 @@ class Experiment:
         """Remove tags by name."""
         self.refresh()
         names = {tags} if isinstance(tags, str) else set(tags)
-        self._change(
-            ExperimentChanges(tags={n: v for n, v in self.tags.items() if n not in names})
-        )
+        self._change(ExperimentChanges(tags={n: v for n, v in self.tags.items() if n not in names}))
 
     def _change(self, changes: ExperimentChanges) -> None:
         path = self._workspace.route("experiments", self._name)

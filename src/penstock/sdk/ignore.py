@@ -1,9 +1,9 @@
 """Which files of a source directory are left out: the rules of gitignore files.
 
 A line is a pattern; the last one that fits a path decides. `#` begins a comment, `!` takes back, a
-`/` at the end means folders only, a `/` elsewhere ties the pattern to the file's own folder, `*` and
-`?` stop at a `/`, `**` does not. A folder that is left out is not looked into, so nothing in it can
-be taken back.
+`/` at the end means folders only, a `/` elsewhere ties the pattern to the file's own folder, `*`
+and `?` stop at a `/`, `**` does not. A folder that is left out is not looked into, so nothing in
+it can be taken back.
 """
 
 from __future__ import annotations

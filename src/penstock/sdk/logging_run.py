@@ -13,7 +13,7 @@ from penstock.sdk.metrics import table_value
 
 
 class LoggingRun(ABC):
-    """The `log…` methods. A run says with `_log` where values go, with `_keep_file` where files go."""
+    """The `log…` methods. A run says with `_log` and `_keep_file` where things go."""
 
     @abstractmethod
     def _log(self, name: str, kind: str, value: Any, step: int | None = None) -> None:

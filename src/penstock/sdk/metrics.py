@@ -9,6 +9,7 @@ import sys
 import threading
 import weakref
 from collections.abc import Iterable, Mapping
+from functools import cache
 from typing import Any
 
 from penstock.errors import PenstockError
@@ -25,8 +26,8 @@ _BUFFERS: weakref.WeakSet[MetricBuffer] = weakref.WeakSet()
 class MetricBuffer:
     """Metrics of one run that are on their way.
 
-    What is added is sent after a second at the latest, at once when there is a batch of it, and when
-    the process ends. A batch that could not be sent waits for the next one.
+    What is added is sent after a second at the latest, at once when there is a batch of it, and
+    when the process ends. A batch that could not be sent waits for the next one.
     """
 
     def __init__(self, client: Client, path: str) -> None:
@@ -38,6 +39,7 @@ class MetricBuffer:
         self._lock = threading.Lock()  # around the list
         self._sending = threading.Lock()  # around a batch, so that batches keep their order
         _BUFFERS.add(self)
+        _flush_at_exit()
 
     def add(self, name: str, kind: str, value: Any, step: int | None = None) -> None:
         """Keep a metric and see to it that it is sent."""
@@ -84,7 +86,13 @@ class MetricBuffer:
             print(f"penstock: metrics could not be sent yet: {error}", file=sys.stderr, flush=True)
 
 
-@atexit.register
+@cache
+def _flush_at_exit() -> None:
+    # What is registered last runs first. Not at import: clients that are made after it would be
+    # closed before the metrics are sent; a buffer has its client already.
+    atexit.register(_flush_all)
+
+
 def _flush_all() -> None:
     for buffer in list(_BUFFERS):
         buffer._flush_quietly()
@@ -109,7 +117,9 @@ def jsonable(value: Any) -> Any:
     if hasattr(value, "tolist"):  # numpy and pandas
         return jsonable(value.tolist())
     raise UserErrorException(
-        field="value", value=repr(value), expected="a number, text, or lists and dictionaries of them"
+        field="value",
+        value=repr(value),
+        expected="a number, text, or lists and dictionaries of them",
     )
 
 

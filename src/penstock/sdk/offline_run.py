@@ -13,7 +13,8 @@ from penstock.sdk.logging_run import LoggingRun
 class OfflineRun(LoggingRun):
     """Stands in for a run where there is none, so that a step's script can be tried alone.
 
-    Logged values are printed; tags and properties are kept in this object; files stay where they are.
+    Logged values are printed, tags and properties are kept in this object, and files stay where
+    they are.
     """
 
     def __init__(self) -> None:
@@ -89,7 +90,9 @@ class OfflineRun(LoggingRun):
         """Return the properties kept in this object."""
         return self.properties
 
-    def upload_file(self, name: str, path_or_stream: Any, datastore_name: str | None = None) -> None:
+    def upload_file(
+        self, name: str, path_or_stream: Any, datastore_name: str | None = None
+    ) -> None:
         """Leave the file where it is."""
 
     def upload_folder(self, name: str, path: Any, datastore_name: str | None = None) -> None:

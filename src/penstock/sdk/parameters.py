@@ -138,7 +138,9 @@ def wire_assignments(assignments: Mapping[str, Any] | None) -> dict[str, Any]:
     """
     if assignments is not None and not isinstance(assignments, Mapping):
         raise InvalidParameters(
-            field="pipeline_parameters", value=assignments, expected="a dictionary of names to values"
+            field="pipeline_parameters",
+            value=assignments,
+            expected="a dictionary of names to values",
         )
     for name, value in (assignments or {}).items():
         if type(value) not in _EXACT:  # subclasses (numpy's floats) are somebody else's types

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -12,15 +11,21 @@ from pydantic import BaseModel
 import penstock
 from penstock.core import pipeline as graphs
 from penstock.core.pipeline import Graph
-from penstock.errors import Invalid, InvalidPipeline
+from penstock.errors import Invalid
 from penstock.sdk import compute, snapshot
+from penstock.sdk.data import place_name
 from penstock.sdk.graph_building import graph_of, ordered_steps, source_directories
 from penstock.sdk.parameters import checked_assignments
 from penstock.sdk.published import PublishedPipeline
 from penstock.sdk.script_step import PythonScriptStep
 from penstock.sdk.steps import PipelineStep
 from penstock.sdk.submission import submit_run
-from penstock.wire import PublishedPipelineDocument, PublishRequest, SubmitRequest, ValidationDocument
+from penstock.wire import (
+    PublishedPipelineDocument,
+    PublishRequest,
+    SubmitRequest,
+    ValidationDocument,
+)
 
 
 class Pipeline:
@@ -58,7 +63,7 @@ class Pipeline:
         _refuse_unknown(kwargs, "Pipeline")
         self.workspace = workspace
         self.description = description
-        self._default_datastore: str | None = getattr(default_datastore, "name", default_datastore)
+        self._default_datastore = place_name(default_datastore)
         self.steps = ordered_steps(steps, resolve_closure=resolve_closure)
         default = Path(default_source_directory) if default_source_directory else None
         self._directories = source_directories(self.steps, default)
@@ -111,7 +116,9 @@ class Pipeline:
             print(f"Step {step.name} is ready to be created [{self._id_of(step)}]")
         graph = self._uploaded_graph()
         path = self.workspace.route("graphs", "validate")
-        answer = self.workspace.client.send(ValidationDocument, "POST", path, _GraphBody(graph=graph))
+        answer = self.workspace.client.send(
+            ValidationDocument, "POST", path, _GraphBody(graph=graph)
+        )
         return [error["message"] for error in answer.errors]
 
     def _id_of(self, step: PipelineStep) -> str:
@@ -162,7 +169,10 @@ class Pipeline:
         return submit_run(self.workspace, request)
 
     def submit_to(
-        self, experiment: penstock.Experiment, tags: Mapping[str, str] | None, wishes: dict[str, Any]
+        self,
+        experiment: penstock.Experiment,
+        tags: Mapping[str, str] | None,
+        wishes: dict[str, Any],
     ) -> penstock.PipelineRun:
         """Start a run for Experiment.submit; the arguments used are taken out of `wishes`."""
         return self.submit(

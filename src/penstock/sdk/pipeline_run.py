@@ -1,27 +1,26 @@
-"""Pipeline runs and step runs."""
+"""Pipeline runs."""
 
 from __future__ import annotations
 
 import sys
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
 import penstock
 from penstock.core.pipeline import Graph
-from penstock.core.states import STEP_ENDS, RunState
-from penstock.errors import Conflict, Invalid, NotFound, RunFailed
-from penstock.sdk.client import Patience
-from penstock.sdk.exceptions import ActivityFailedException, ExperimentExecutionException
-from penstock.sdk.port_data import PortDataReference, StepRunOutput
+from penstock.core.states import RunState
+from penstock.errors import Invalid, NotFound, RunFailed
+from penstock.sdk.exceptions import ActivityFailedException
+from penstock.sdk.port_data import PortDataReference
 from penstock.sdk.published import PublishedPipeline, checked_id
-from penstock.sdk.run import Document, Run, _fits, has_tags
-from penstock.sdk.run_files import STANDARD_LOG, logs_folder
-from penstock.sdk.watching import LogTail, RunWatch
+from penstock.sdk.run import Document, Run
+from penstock.sdk.run_files import logs_folder
+from penstock.sdk.run_filters import fits, has_tags
+from penstock.sdk.step_run import StepRun, interrupted
+from penstock.sdk.watching import RunWatch
 from penstock.wire import (
     GRAPH,
-    OutputDocument,
     PublishedPipelineDocument,
     PublishRequest,
     RunDocument,
@@ -131,7 +130,7 @@ class PipelineRun(Run):
         recursive: bool = False,
         tags: Any = None,
         properties: Mapping[str, str] | None = None,
-        type: str | None = None,  # noqa: A002
+        type: str | None = None,
         status: str | None = None,
     ) -> Iterator[Run]:
         """Yield the step runs, then the pipeline runs that were submitted as this one's children.
@@ -145,12 +144,12 @@ class PipelineRun(Run):
         """
         for step in self._step_documents():
             child = StepRun._of_run(self._experiment, step)
-            if has_tags(step.tags, tags) and _fits(child, step, type, properties, status):
+            if has_tags(step.tags, tags) and fits(child, step, type, properties, status):
                 yield child
         path = self._workspace.route("runs")
         for document in self._workspace.client.pages(RunDocument, path, parent_run_id=self._id):
             run = PipelineRun._of(self._workspace, document)
-            if has_tags(document.tags, tags) and _fits(run, document, type, properties, status):
+            if has_tags(document.tags, tags) and fits(run, document, type, properties, status):
                 yield run
             if recursive:
                 yield from run.get_children(True, tags, properties, type, status)
@@ -178,7 +177,8 @@ class PipelineRun(Run):
                 names.append(output.step_output.pipeline_output_name)
         known = ", ".join(sorted(name for name in names if name)) or "none"
         raise NotFound(
-            f"The run {self._id} has no pipeline output {pipeline_output_name!r} (it has: {known}).",
+            f"The run {self._id} has no pipeline output {pipeline_output_name!r} "
+            f"(it has: {known}).",
             kind="output",
             id=pipeline_output_name,
         )
@@ -208,7 +208,7 @@ class PipelineRun(Run):
         """Ask for the run to be cancelled; one that has ended stays as it is."""
         self._workspace.client.send(RunDocument, "POST", self._route("cancel"))
 
-    def wait_for_completion(  # type: ignore[override]  # the old signature
+    def wait_for_completion(
         self,
         show_output: bool = True,
         timeout_seconds: float = sys.maxsize,
@@ -240,7 +240,7 @@ class PipelineRun(Run):
         try:
             document = watch.until_end(timeout_seconds)
         except KeyboardInterrupt:
-            raise _interrupted(self._id) from None
+            raise interrupted(self._id) from None
         if show_output:
             self._print_summary(document, timeout_seconds)
         if raise_on_error and document.state is RunState.FAILED:
@@ -312,197 +312,3 @@ class PipelineRun(Run):
         path = self._workspace.route("pipelines")
         document = self._workspace.client.send(PublishedPipelineDocument, "POST", path, request)
         return PublishedPipeline._of(self._workspace, document)
-
-
-class StepRun(Run):
-    """One step of a pipeline run, over all its attempts."""
-
-    _collection = "step-runs"
-    _type = "azureml.StepRun"
-
-    def __init__(
-        self,
-        experiment: penstock.Experiment,
-        step_run_id: str,
-        pipeline_run_id: str,
-        node_id: str,
-        **kwargs: Any,
-    ) -> None:
-        """Refer to a step run by its id; the server is asked when something is wanted of it."""
-        super().__init__(experiment, step_run_id)
-        self._pipeline_run_id = pipeline_run_id
-        self._node_id = node_id
-        self._name: str | None = None
-
-    @classmethod
-    def _of_run(cls, experiment: penstock.Experiment, document: StepRunDocument) -> StepRun:
-        step = cls(experiment, document.id, document.run_id, document.step_id)
-        step._name = document.name
-        return step
-
-    @classmethod
-    def _of(cls, workspace: penstock.Workspace, document: StepRunDocument) -> StepRun:
-        run = PipelineRun.get(workspace, document.run_id)
-        return cls._of_run(run.experiment, document)
-
-    def _read(self) -> StepRunDocument:
-        document = self._workspace.client.read(StepRunDocument, self._route())
-        self._name = document.name
-        self._pipeline_run_id = document.run_id
-        return document
-
-    # ---- what it is ------------------------------------------------------------------------------
-
-    @property
-    def name(self) -> str:
-        """The step's name."""
-        return self._name if self._name is not None else self._read().name
-
-    @property
-    def pipeline_run_id(self) -> str:
-        """The id of the pipeline run."""
-        return self._pipeline_run_id or self._read().run_id
-
-    @property
-    def parent(self) -> PipelineRun:
-        """The pipeline run."""
-        return PipelineRun(self._experiment, self.pipeline_run_id)
-
-    @property
-    def attempt(self) -> int:
-        """The number of the newest attempt; 0 before the first."""
-        return self._read().attempt
-
-    def get_status(self) -> str:
-        """Return `NotStarted`, `Queued`, `Running`, `Finished`, `Failed`, `Canceled` or `Bypassed`."""
-        return self._read().state.value
-
-    def _details(self, document: Document) -> dict[str, Any]:
-        details = super()._details(document)
-        assert isinstance(document, StepRunDocument)
-        details["exitCode"] = document.exit_code
-        details["attempt"] = document.attempt
-        return details
-
-    @property
-    def _folder_name(self) -> str:
-        return Path(self.name.replace("/", "_")).name or self._id
-
-    # ---- logs ------------------------------------------------------------------------------------
-
-    def get_job_log(self) -> str:
-        """Return what the newest attempt has printed."""
-        return self.get_stdout_log()
-
-    def get_stdout_log(self) -> str:
-        """Return what the newest attempt has printed; errors are in it in their place."""
-        try:
-            return self._files.text(STANDARD_LOG)
-        except NotFound:
-            return ""
-
-    def get_stderr_log(self) -> str:
-        """Return the same as `get_stdout_log`: both go to one file, in the order they were printed."""
-        return self.get_stdout_log()
-
-    # ---- outputs ---------------------------------------------------------------------------------
-
-    def get_outputs(self) -> dict[str, StepRunOutput]:
-        """Return the outputs by name."""
-        documents = self._workspace.client.read_list(OutputDocument, self._route("outputs"))
-        return {
-            document.name: StepRunOutput(
-                self._workspace, self.pipeline_run_id, self, document.name, document
-            )
-            for document in documents
-        }
-
-    def get_output(self, name: str) -> StepRunOutput:
-        """Return an output by name; raise NotFound if the step has none of that name."""
-        outputs = self.get_outputs()
-        if name not in outputs:
-            known = ", ".join(sorted(outputs)) or "none"
-            raise NotFound(
-                f"The step run {self.name!r} has no output {name!r} (it has: {known}).",
-                kind="output",
-                id=name,
-            )
-        return outputs[name]
-
-    def get_output_data(self, name: str) -> PortDataReference:
-        """Return where an output lies; raise NotFound if the step has none of that name."""
-        return self.get_output(name).get_port_data_reference()
-
-    # ---- ending ----------------------------------------------------------------------------------
-
-    def complete(self) -> None:
-        """Inside the step, send what was logged. Elsewhere raise NotImplementedError."""
-        if not self._is_own:
-            raise NotImplementedError("A step run ends with its process.")
-        super().complete()
-
-    def fail(self, error_details: Any = None, error_code: Any = None) -> None:
-        """Inside the step, print the error; the exit code decides. Elsewhere NotImplementedError."""
-        if not self._is_own:
-            raise NotImplementedError("A step run ends with its process.")
-        super().fail(error_details, error_code)
-
-    def child_run(self, name: Any = None, run_id: Any = None, outputs: Any = None) -> Run:
-        """Raise NotImplementedError: a step run has no children."""
-        raise NotImplementedError("A step run has no children; submit a pipeline instead.")
-
-    def cancel(self) -> None:
-        """Raise Conflict: what can be cancelled is the pipeline run."""
-        raise Conflict(
-            f"The step run {self._id} cannot be cancelled alone; cancel its pipeline run "
-            f"{self.pipeline_run_id}."
-        )
-
-    def wait_for_completion(  # type: ignore[override]  # the old signature
-        self,
-        show_output: bool = True,
-        timeout_seconds: float = sys.maxsize,
-        raise_on_error: bool = True,
-    ) -> str:
-        """Wait until the step has ended, and return its status as `get_status` does.
-
-        Args:
-            show_output: print what the step prints.
-            timeout_seconds: how long to wait.
-            raise_on_error: raise when the step has failed.
-
-        Raises:
-            ActivityFailedException: the step has failed.
-            ExperimentExecutionException: it was interrupted from the keyboard; the step goes on.
-        """
-        if show_output:
-            print(f"StepRunId: {self._id}")
-            print(f"Link to the step run: {self.get_portal_url()}")
-        try:
-            document = self._watched(Patience(timeout_seconds), show_output)
-        except KeyboardInterrupt:
-            raise _interrupted(self._id) from None
-        if show_output:
-            print(f"\nStepRun({document.name}) Execution Summary\n==============================")
-            print(f"StepRun( {document.name} ) Status: {document.state}")
-        if raise_on_error and document.state == "Failed":
-            raise self._failure(document)
-        return document.state.value
-
-    def _watched(self, patience: Patience, show_output: bool) -> StepRunDocument:
-        tail = LogTail(self._workspace.client, self._route("log"), print)
-        while True:
-            document = self._read()
-            has_news = False
-            if show_output and document.attempt:
-                tail.turn_to(document.attempt)
-                has_news = tail.read()
-            if (document.state in STEP_ENDS and not has_news) or patience.is_over:
-                return document
-            patience.wait()
-
-
-def _interrupted(run_id: str) -> ExperimentExecutionException:
-    return ExperimentExecutionException(
-        f"Watching the run {run_id} was interrupted. The run goes on; cancel() stops it."
-    )

@@ -84,7 +84,8 @@ class PortDataReference:
         if count == 0 and not any(self.datastore._paths(self.path_on_datastore)):
             raise NotFound(
                 f"The output {self.name!r} is empty: nothing is at {self.path_on_datastore!r} on "
-                f"datastore {self.datastore_name!r}. The step that writes it makes the folder itself.",
+                f"datastore {self.datastore_name!r}. The step that writes it makes the folder "
+                "itself.",
                 kind="output",
                 id=self.name,
             )

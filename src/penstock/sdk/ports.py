@@ -14,6 +14,7 @@ from penstock.sdk.data import (
     DataReference,
     checked_mode,
     checked_port_name,
+    place_name,
 )
 from penstock.sdk.parameters import PipelineParameter
 
@@ -124,10 +125,9 @@ class OutputPortBinding:
 
     def to_output(self, default_datastore: str | None) -> Output:
         """Return the output as it stands in the graph."""
-        datastore = self._datastore
         return Output(
             name=self._output_name,
-            datastore=getattr(datastore, "name", datastore) or default_datastore,
+            datastore=place_name(self._datastore) or default_datastore,
             mode=self._bind_mode,
             is_directory=self._is_directory,
             overwrite=self._overwrite,
@@ -214,8 +214,8 @@ class InputPortBinding:
 
         Args:
             name: letters, digits and underscores; the data's own name when None.
-            bind_object: PipelineData, an OutputPortBinding, a DataReference, a PortDataReference, or
-                a PipelineParameter that holds a DataPath.
+            bind_object: PipelineData, an OutputPortBinding, a DataReference, a PortDataReference,
+                or a PipelineParameter that holds a DataPath.
             bind_mode: mount (the place itself, read-only by agreement) or download (a copy).
             path_on_compute: where a copy goes.
             overwrite: whether a copy replaces what is there.

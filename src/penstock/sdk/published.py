@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import builtins
 from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
@@ -75,7 +76,7 @@ class PublishedPipeline:
     # ---- looking up ------------------------------------------------------------------------------
 
     @staticmethod
-    def get(workspace: penstock.Workspace, id: str) -> PublishedPipeline:  # noqa: A002
+    def get(workspace: penstock.Workspace, id: str) -> PublishedPipeline:
         """Return the published pipeline of an id.
 
         Raises:
@@ -87,7 +88,9 @@ class PublishedPipeline:
         return PublishedPipeline._of(workspace, document)
 
     @staticmethod
-    def list(workspace: penstock.Workspace, active_only: bool = True) -> list[PublishedPipeline]:
+    def list(
+        workspace: penstock.Workspace, active_only: bool = True
+    ) -> builtins.list[PublishedPipeline]:
         """Return the published pipelines, newest first; disabled ones only when asked for."""
         documents = workspace.client.pages(
             PublishedPipelineDocument,
@@ -97,7 +100,9 @@ class PublishedPipeline:
         return [PublishedPipeline._of(workspace, document) for document in documents]
 
     @staticmethod
-    def get_all(workspace: penstock.Workspace, active_only: bool = True) -> list[PublishedPipeline]:
+    def get_all(
+        workspace: penstock.Workspace, active_only: bool = True
+    ) -> builtins.list[PublishedPipeline]:
         """Do what `list` does; the older name."""
         deprecated("PublishedPipeline.get_all", "PublishedPipeline.list")
         return PublishedPipeline.list(workspace, active_only)
@@ -180,7 +185,7 @@ class PublishedPipeline:
         path = self.workspace.route("graphs", self.graph_id)
         return GRAPH.validate_json(self.workspace.client.request("GET", path).content)
 
-    def get_step_names(self) -> list[str]:
+    def get_step_names(self) -> builtins.list[str]:
         """Return the names of its steps."""
         return [step.name for step in self.get_graph().steps]
 
@@ -243,7 +248,10 @@ class PublishedPipeline:
         return submit_run(workspace, request)
 
     def submit_to(
-        self, experiment: penstock.Experiment, tags: Mapping[str, str] | None, wishes: dict[str, Any]
+        self,
+        experiment: penstock.Experiment,
+        tags: Mapping[str, str] | None,
+        wishes: dict[str, Any],
     ) -> penstock.PipelineRun:
         """Start a run for Experiment.submit; the arguments used are taken out of `wishes`."""
         return self.submit(
@@ -257,7 +265,7 @@ class PublishedPipeline:
         )
 
 
-def checked_id(id: Any, field: str = "id") -> str:  # noqa: A002
+def checked_id(id: Any, field: str = "id") -> str:
     """Return an id; raise Invalid for an object that only has one, and for anything else."""
     if isinstance(id, str) and id:
         return id

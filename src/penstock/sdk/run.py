@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import builtins
 import os
 import sys
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from functools import cached_property, lru_cache
-from pathlib import Path
 from typing import Any
 
 import penstock
-from penstock.errors import Conflict, Invalid, NotFound, RunFailed
+from penstock.errors import Conflict, NotFound, RunFailed
 from penstock.sdk import metrics
 from penstock.sdk.client import Patience
 from penstock.sdk.exceptions import (
@@ -20,10 +18,12 @@ from penstock.sdk.exceptions import (
     RunEnvironmentException,
     UserErrorException,
 )
+from penstock.sdk.filing_run import FilingRun
 from penstock.sdk.logging_run import LoggingRun
 from penstock.sdk.notices import deprecated
 from penstock.sdk.offline_run import OfflineRun
-from penstock.sdk.run_files import RunFiles, logs_folder
+from penstock.sdk.run_files import RunFiles
+from penstock.sdk.run_filters import fits, tag_filter
 from penstock.wire import MetricDocument, RunChanges, RunDocument, StepRunDocument
 
 ENDED = ("Completed", "Failed", "Canceled")
@@ -32,7 +32,7 @@ ENDED = ("Completed", "Failed", "Canceled")
 Document = RunDocument | StepRunDocument
 
 
-class Run(LoggingRun):
+class Run(FilingRun, LoggingRun):
     """One execution. What is asked is asked of the server each time; nothing here grows old.
 
     Get the run of a step's own process with `Run.get_context()`.
@@ -96,8 +96,8 @@ class Run(LoggingRun):
         if allow_offline:
             return _offline_run()
         raise RunEnvironmentException(
-            "This process is not a step of a run: AZUREML_RUN_ID is not set. Submit the script as a "
-            "PythonScriptStep, or call Run.get_context() without allow_offline=False."
+            "This process is not a step of a run: AZUREML_RUN_ID is not set. Submit the script as "
+            "a PythonScriptStep, or call Run.get_context() without allow_offline=False."
         )
 
     @classmethod
@@ -121,7 +121,7 @@ class Run(LoggingRun):
     @staticmethod
     def list(
         experiment: penstock.Experiment,
-        type: str | None = None,  # noqa: A002
+        type: str | None = None,
         tags: Any = None,
         properties: Mapping[str, str] | None = None,
         status: str | None = None,
@@ -142,7 +142,7 @@ class Run(LoggingRun):
             RunDocument, workspace.route("runs"), experiment=experiment.name, tag=tag_filter(tags)
         ):
             run = penstock.PipelineRun._of(workspace, document)
-            if _fits(run, document, type, properties, status):
+            if fits(run, document, type, properties, status):
                 yield run
             if include_children:
                 yield from run.get_children(type=type, properties=properties, status=status)
@@ -240,7 +240,7 @@ class Run(LoggingRun):
         recursive: bool = False,
         tags: Any = None,
         properties: Mapping[str, str] | None = None,
-        type: str | None = None,  # noqa: A002
+        type: str | None = None,
         status: str | None = None,
     ) -> Iterator[Run]:
         """Yield the runs that belong to this one."""
@@ -333,64 +333,6 @@ class Run(LoggingRun):
     def _files(self) -> RunFiles:
         return RunFiles(self._workspace.client, self._route("files"))
 
-    def _log_names(self) -> builtins.list[str]:
-        return self._files.logs()
-
-    def _keep_file(self, name: str, content: bytes) -> str:
-        self._files._client.request("PUT", self._files._route(name), content=content)
-        return f"outputs/{name}"
-
-    def get_file_names(self) -> builtins.list[str]:
-        """Return the paths of the run's files."""
-        return self._files.list()
-
-    def upload_file(self, name: str, path_or_stream: Any, datastore_name: str | None = None) -> str:
-        """Store a file with the run, below outputs/ unless `name` says logs/; return its path."""
-        return self._files.upload(name, path_or_stream)
-
-    def upload_files(
-        self,
-        names: builtins.list[str],
-        paths: builtins.list[str],
-        return_artifacts: bool = False,
-        timeout_seconds: float | None = None,
-        datastore_name: str | None = None,
-    ) -> builtins.list[str]:
-        """Store files with the run, each under the name at the same place of the other list."""
-        if len(names) != len(paths):
-            raise UserErrorException(field="paths", value=paths, expected=f"{len(names)} paths")
-        return [self._files.upload(n, path) for n, path in zip(names, paths, strict=True)]
-
-    def upload_folder(
-        self, name: str, path: str, datastore_name: str | None = None
-    ) -> builtins.list[str]:
-        """Store every file below a local folder with the run."""
-        return self._files.upload_folder(name, path)
-
-    def download_file(self, name: str, output_file_path: str | None = None) -> str:
-        """Write one of the run's files to a path or into a folder; here when None."""
-        return str(self._files.download(name, output_file_path))
-
-    def download_files(
-        self,
-        prefix: str | None = None,
-        output_directory: str | None = None,
-        output_paths: builtins.list[str] | None = None,
-        batch_size: int = 100,
-        append_prefix: bool = True,
-        timeout_seconds: float | None = None,
-    ) -> None:
-        """Write the run's files whose paths begin with `prefix` below a folder; here when None."""
-        self._files.download_all(
-            prefix, output_directory, output_paths, append_prefix=append_prefix
-        )
-
-    def get_all_logs(self, destination: str | None = None) -> builtins.list[str]:
-        """Write the logs below a folder (a new one when None), and return their paths."""
-        folder = logs_folder(destination)
-        names = self._log_names()
-        return [str(self._files.download(name, folder / Path(name))) for name in names]
-
     # ---- ending ----------------------------------------------------------------------------------
 
     def complete(self) -> None:
@@ -405,7 +347,9 @@ class Run(LoggingRun):
 
     def cancel(self) -> None:
         """Ask for the run to be cancelled; one that has ended stays as it is."""
-        raise Conflict(f"The run {self._id} cannot be cancelled by itself; cancel its pipeline run.")
+        raise Conflict(
+            f"The run {self._id} cannot be cancelled by itself; cancel its pipeline run."
+        )
 
     def wait_for_completion(
         self,
@@ -436,46 +380,14 @@ class Run(LoggingRun):
 
     def _failure(self, document: Document) -> RunFailed:
         return ActivityFailedException(
-            f"The run {document.id} failed: {document.error or 'no reason is known'}", id=document.id
+            f"The run {document.id} failed: {document.error or 'no reason is known'}",
+            id=document.id,
         )
 
 
 def get_run(experiment: penstock.Experiment, run_id: str, **kwargs: Any) -> Run:
     """Return a run of an experiment by its id; raise NotFound if there is none."""
     return Run.get(experiment.workspace, run_id)
-
-
-def tag_filter(tags: Any) -> list[str] | None:
-    """Return the query of a filter by tags: a name, names, or a dictionary of names to values."""
-    if tags is None:
-        return None
-    if isinstance(tags, str):
-        return [tags]
-    if isinstance(tags, Mapping):
-        return [name if value is None else f"{name}={value}" for name, value in tags.items()]
-    if isinstance(tags, (list, tuple, set)):
-        return [str(tag) for tag in tags]
-    raise Invalid(field="tags", value=tags, expected="a name, a list of names, or a dictionary")
-
-
-def has_tags(found: Mapping[str, str], tags: Any) -> bool:
-    """True when tags fit a filter."""
-    wanted = [text.partition("=") for text in tag_filter(tags) or []]
-    return all(n in found and (not equals or found[n] == v) for n, equals, v in wanted)
-
-
-def _fits(
-    run: Run,
-    document: Document,
-    type: str | None,  # noqa: A002
-    properties: Mapping[str, str] | None,
-    status: str | None,
-) -> bool:
-    return (
-        (type is None or run.type == type)
-        and (status is None or document.history_status == status)
-        and all(document.properties.get(n) == v for n, v in (properties or {}).items())
-    )
 
 
 def _found(workspace: penstock.Workspace, run_id: str) -> Document:
@@ -492,7 +404,7 @@ def _found(workspace: penstock.Workspace, run_id: str) -> Document:
 def _own_run(
     run_id: str, workspace_name: str, experiment_name: str, root_run_id: str | None
 ) -> penstock.StepRun:
-    """Return the run of this process. Nothing is asked of the server: starting costs no round trip."""
+    """Return the run of this process; nothing is asked of the server, so that it starts fast."""
     workspace = penstock.Workspace._in_step(os.environ, workspace_name)
     experiment = penstock.Experiment._known(workspace, experiment_name)
     run = penstock.StepRun(experiment, run_id, root_run_id or "", "")

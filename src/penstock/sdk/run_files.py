@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import builtins
 import os
 import tempfile
 from collections.abc import Sequence
@@ -30,7 +31,7 @@ def stored_name(name: str) -> str:
 
 
 class RunFiles:
-    """The files at one place of the API. Paths are as `list` shows them; short ones mean outputs/."""
+    """The files at one place of the API. Paths are as `list` shows them, or below outputs/."""
 
     def __init__(self, client: Client, path: str) -> None:
         """Work on the files at the API path `path`."""
@@ -41,12 +42,12 @@ class RunFiles:
         """Return the URL of a file."""
         return self._client.url_of(self._route(name))
 
-    def list(self) -> list[str]:
+    def list(self) -> builtins.list[str]:
         """Return the paths of all files."""
         documents = self._client.read_list(FileDocument, self._path)
         return [document.path for document in documents]
 
-    def logs(self) -> list[str]:
+    def logs(self) -> builtins.list[str]:
         """Return the paths of the logs."""
         return [path for path in self.list() if path.partition("/")[0] in _LOG_FOLDERS]
 
@@ -64,11 +65,15 @@ class RunFiles:
             self._client.upload(self._route(target), source)
             return target
         content = path_or_stream.read()
-        body = content.encode() if isinstance(content, str) else bytes(content)
-        self._client.request("PUT", self._route(target), content=body)
+        return self.put(name, content.encode() if isinstance(content, str) else bytes(content))
+
+    def put(self, name: str, content: bytes) -> str:
+        """Store bytes as a file, and return its path."""
+        target = stored_name(name)
+        self._client.request("PUT", self._route(target), content=content)
         return target
 
-    def upload_folder(self, name: str, path: str | os.PathLike[str]) -> list[str]:
+    def upload_folder(self, name: str, path: str | os.PathLike[str]) -> builtins.list[str]:
         """Store every file below a local folder under the path `name`."""
         root = Path(path)
         if not root.is_dir():
@@ -80,7 +85,9 @@ class RunFiles:
         """Write a file to `destination`, a path or an existing folder; here when None."""
         file_name = PurePosixPath(name).name
         target = Path(file_name if destination is None else destination)
-        if target.is_dir() or (destination is not None and str(destination).endswith(("/", os.sep))):
+        if target.is_dir() or (
+            destination is not None and str(destination).endswith(("/", os.sep))
+        ):
             target = target / file_name
         self._client.download(self._route(name), target)
         return target
@@ -92,7 +99,7 @@ class RunFiles:
         paths: Sequence[str] | None = None,
         *,
         append_prefix: bool = True,
-    ) -> list[Path]:
+    ) -> builtins.list[Path]:
         """Write every file whose path begins with `prefix` below a folder; here when None.
 
         Args:

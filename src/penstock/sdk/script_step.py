@@ -102,9 +102,9 @@ class PythonScriptStep(PipelineStep):
         script = directory / self.script_name
         if not script.is_file():
             raise Invalid(
-                f"Step {self.name!r}: script not found at: {script.absolute()}. Make sure to specify "
-                "an appropriate source_directory on the Step or default_source_directory on the "
-                "Pipeline.",
+                f"Step {self.name!r}: script not found at: {script.absolute()}. Make sure to "
+                "specify an appropriate source_directory on the Step or default_source_directory "
+                "on the Pipeline.",
                 field="script_name",
                 value=self.script_name,
             )
@@ -173,7 +173,9 @@ def _environment_variables(runconfig: Any) -> dict[str, str]:
     """Return the environment variables of a RunConfiguration or Environment, the only part used."""
     if runconfig is None:
         return {}
-    notice("of a runconfig only the environment variables are used: steps run in the server's Python.")
+    notice(
+        "of a runconfig only the environment variables are used: steps run in the server's Python."
+    )
     places = (getattr(runconfig, "environment", None), runconfig)
     found: dict[str, str] = {}
     for place in places:

@@ -89,9 +89,9 @@ def _too_large(directory: Path, files: Sequence[SourceFile], size: int) -> Snaps
     largest = sorted(files, key=lambda file: file.size, reverse=True)[:_LISTED_MAX]
     named = ", ".join(f"{file.path} ({_in_words(file.size)})" for file in largest)
     return SnapshotException(
-        f"The source directory {directory.absolute()} has {len(files)} files with {_in_words(size)}; "
-        f"the limits are {FILES_MAX} files and {_in_words(SIZE_MAX)}. The largest: {named}. List "
-        "what the step does not need in a .amlignore file there.",
+        f"The source directory {directory.absolute()} has {len(files)} files with "
+        f"{_in_words(size)}; the limits are {FILES_MAX} files and {_in_words(SIZE_MAX)}. "
+        f"The largest: {named}. List what the step does not need in a .amlignore file there.",
         files=len(files),
         size=size,
     )

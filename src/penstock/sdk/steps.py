@@ -203,13 +203,11 @@ def flattened(steps: Any) -> list[PipelineStep]:
     if isinstance(steps, StepSequence):
         steps.link()
     elif not isinstance(steps, (list, tuple)):
-        raise Invalid(
-            field="steps", value=steps, expected="steps, StepSequences, or lists of them"
-        )
+        raise Invalid(field="steps", value=steps, expected="steps, StepSequences, or lists of them")
     return [leaf for step in steps for leaf in flattened(step)]
 
 
-# ---- checking --------------------------------------------------------------------------------------------
+# ---- checking ------------------------------------------------------------------------------------
 
 
 def _listed(step: str, field: str, items: Sequence[Any] | None) -> list[Any]:
@@ -259,8 +257,8 @@ def _check_pairs(step: str, inputs: Iterable[Any], words: Iterable[Any]) -> None
     for item in inputs:
         if is_data_path_pair(item) and id(item[0]) not in mentioned:
             raise Invalid(
-                f"The data path parameter {item[0].name!r} is among the inputs of step {step!r} but "
-                "not among its arguments. Put the pair (PipelineParameter, "
+                f"The data path parameter {item[0].name!r} is among the inputs of step {step!r} "
+                "but not among its arguments. Put the pair (PipelineParameter, "
                 "DataPathComputeBinding) into both.",
                 field="arguments",
             )
@@ -286,14 +284,14 @@ def _data_name(word: Any) -> str | None:
     return None
 
 
-# ---- into the graph --------------------------------------------------------------------------------------
+# ---- into the graph ------------------------------------------------------------------------------
 
 
 def _id_of(around: Surroundings, step: str, other: PipelineStep) -> str:
     if other not in around.ids:
         raise InvalidPipeline(
-            f"Step {step!r} needs step {other.name!r}, which is not among the pipeline's steps. Add "
-            "it, or leave out resolve_closure=False.",
+            f"Step {step!r} needs step {other.name!r}, which is not among the pipeline's steps. "
+            "Add it, or leave out resolve_closure=False.",
             field=f"steps[{step}]",
         )
     return around.ids[other]

@@ -97,7 +97,7 @@ class RunWatch:
             patience.wait()
 
     def _show(self, run: RunDocument) -> bool:
-        """Print what is new of the run and its steps; return whether more is to be expected at once.
+        """Print what is new of the run and its steps; return whether more may come at once.
 
         A state that ends something is said after everything it printed.
         """

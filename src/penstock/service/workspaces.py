@@ -149,7 +149,7 @@ def list_experiments(
     after: str | None = None,
     limit: int = 100,
 ) -> tuple[Sequence[Experiment], str | None]:
-    """Return a page of experiments, newest first."""
+    """Return a page of experiments, by name."""
     require(actor, "experiment.read", workspace_id=workspace.id)
     return rows.list_experiments(
         tx, workspace.id, include_archived=include_archived, after=after, limit=limit

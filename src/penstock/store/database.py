@@ -15,8 +15,10 @@ import sqlite3
 import tempfile
 import threading
 import uuid
+from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
+from contextvars import ContextVar
 from datetime import UTC, datetime, timedelta
 from operator import itemgetter
 from pathlib import Path
@@ -25,7 +27,7 @@ from typing import Any, TypeVar
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 
-from penstock.clock import SystemClock
+from penstock.clock import Clock, SystemClock
 from penstock.errors import Invalid, StorageFull, StoreBusy
 from penstock.store.migrations import HEAD
 
@@ -85,7 +87,7 @@ class Transaction:
             self.connection.execute(_LOCK, {"name": name})
 
     def run_callbacks(self) -> None:
-        """Call what was registered, in order. An error in one is logged and does not stop the others."""
+        """Call what was registered, in order; an error in one is logged, and the others go on."""
         for callback in self._callbacks:
             try:
                 callback()
@@ -156,7 +158,7 @@ class Store:
 
     @contextmanager
     def begin(self) -> Iterator[Transaction]:
-        """Open a transaction that may write: committed at the end of the block, rolled back if it raises.
+        """Open a transaction that may write: committed at the end, rolled back if the block raises.
 
         Raises:
             StoreBusy: another writer held the database too long, or the database is away.
@@ -201,23 +203,52 @@ class Store:
 
 
 class _Turn:
-    """The queue of this process's writers."""
+    """The queue of this process's writers: first come, first served.
+
+    A plain lock would let the thread that has just released it take it again at once, and a busy
+    daemon would keep the API waiting.
+    """
 
     def __init__(self) -> None:
-        self._lock = threading.Lock()
+        self._mutex = threading.Lock()
+        self._queue: deque[threading.Lock] = deque()  # one closed gate for each that waits
+        self._is_taken = False
         self._holder: int | None = None
 
     def __enter__(self) -> None:
         me = threading.get_ident()
         if self._holder == me:
             raise RuntimeError("this thread has a write transaction open already")
-        if not self._lock.acquire(timeout=LOCK_WAIT_SECONDS):
-            raise StoreBusy("The database is busy: another transaction takes very long.")
+        with self._mutex:
+            gate = self._join()
+        if gate is not None and not gate.acquire(timeout=LOCK_WAIT_SECONDS):
+            self._leave(gate)
         self._holder = me
 
     def __exit__(self, *_: object) -> None:
-        self._holder = None
-        self._lock.release()
+        with self._mutex:
+            self._holder = None
+            if self._queue:
+                self._queue.popleft().release()  # the turn passes on without being free in between
+            else:
+                self._is_taken = False
+
+    def _join(self) -> threading.Lock | None:
+        """Take the turn if it is free, else return a gate that opens when it comes."""
+        if not self._is_taken:
+            self._is_taken = True
+            return None
+        gate = threading.Lock()
+        gate.acquire()
+        self._queue.append(gate)
+        return gate
+
+    def _leave(self, gate: threading.Lock) -> None:
+        """Give up waiting, unless the turn came at this very moment."""
+        with self._mutex:
+            if gate in self._queue:
+                self._queue.remove(gate)
+                raise StoreBusy("The database is busy: another transaction takes very long.")
 
 
 @contextmanager
@@ -276,6 +307,8 @@ def _create_file(path: Path) -> None:
         os.link(draft, path)
     except FileExistsError:
         pass  # another process was first
+    except OSError:
+        log.info("no_hard_links path=%s", path)  # the first connection will create it
     finally:
         os.unlink(draft)
 
@@ -299,8 +332,11 @@ def _sqlite_engine(address: sa.URL, is_read_only: bool = False) -> sa.Engine:
     begin = "BEGIN" if is_read_only else "BEGIN IMMEDIATE"
 
     def prepare(connection: sqlite3.Connection, _record: object) -> None:
-        for pragma in pragmas:
-            connection.execute(pragma)
+        try:
+            for pragma in pragmas:
+                connection.execute(pragma)
+        except sqlite3.Error as exc:
+            raise _sqlite_meaning(exc) or exc from exc
 
     sa.event.listen(engine, "connect", prepare)
     sa.event.listen(engine, "begin", lambda connection: connection.exec_driver_sql(begin))
@@ -342,26 +378,29 @@ def _postgresql_engine(address: sa.URL) -> sa.Engine:
 _FULL = "There is no room left for the database."
 _BUSY = "The database is busy."
 _AWAY = "The database does not answer."
+_UNSTORABLE = "A value cannot be stored: a number is too large, or a text has characters like NUL."
 
 
-def _translate(context: sa.engine.ExceptionContext) -> None:
-    """Choose the error that is raised, `from` the driver's, instead of SQLAlchemy's."""
+def _translate(context: sa.engine.ExceptionContext) -> Exception | None:
+    """Return the error that is raised, `from` the driver's, instead of SQLAlchemy's own."""
     error = context.original_exception
-    if isinstance(error, sqlite3.Error):
-        context.chained_exception = _sqlite_meaning(error)
-        if isinstance(context.chained_exception, StorageFull):
-            # SQLite may have rolled back everything: nothing more may be written on this
-            # connection, or it would be written outside of any transaction.
-            context.is_disconnect = True
-            context.invalidate_pool_on_disconnect = False
-    else:
-        context.chained_exception = _postgresql_meaning(error, context.is_disconnect)
+    if not isinstance(error, sqlite3.Error):
+        return _postgresql_meaning(error, context.is_disconnect)
+    meaning = _sqlite_meaning(error)
+    if isinstance(meaning, StorageFull):
+        # SQLite may have rolled back everything: nothing more may be written on this connection,
+        # or it would be written outside of any transaction.
+        context.is_disconnect = True
+        context.invalidate_pool_on_disconnect = False
+    return meaning
 
 
 def _sqlite_meaning(error: sqlite3.Error) -> Exception | None:
     code: int = getattr(error, "sqlite_errorcode", 0)
     if code in (sqlite3.SQLITE_CONSTRAINT_UNIQUE, sqlite3.SQLITE_CONSTRAINT_PRIMARYKEY):
         return AlreadyThere(str(error))
+    if code == sqlite3.SQLITE_NOTADB:
+        return Invalid("The file is not a database of Penstock.", field="database_url")
     if code & 0xFF in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
         return StoreBusy(_BUSY)
     if code & 0xFF == sqlite3.SQLITE_FULL or code == sqlite3.SQLITE_IOERR_SHMSIZE:
@@ -375,10 +414,16 @@ def _postgresql_meaning(error: BaseException, is_disconnect: bool) -> Exception 
         return AlreadyThere(str(error))
     if state == "53100":
         return StorageFull(_FULL)
+    if state in ("22003", "22021") or (not state and _is_a(error, "DataError")):
+        return Invalid(_UNSTORABLE)
     if state in _BUSY_STATES:
         return StoreBusy(_BUSY)
     # A refused or lost connection has no state at all, since no server was there to send one.
-    if is_disconnect or state[:2] in ("08", "57") or (not state and _is_operational(error)):
+    if (
+        is_disconnect
+        or state[:2] in ("08", "57")
+        or (not state and _is_a(error, "OperationalError"))
+    ):
         return StoreBusy(_AWAY)
     return None
 
@@ -387,15 +432,19 @@ def _postgresql_meaning(error: BaseException, is_disconnect: bool) -> Exception 
 _BUSY_STATES = frozenset({"40001", "40P01", "55P03", "53200", "53300"})
 
 
-def _is_operational(error: BaseException) -> bool:
-    return any(cls.__name__ == "OperationalError" for cls in type(error).__mro__)
+def _is_a(error: BaseException, name: str) -> bool:
+    """Ask for a driver's class by name: the driver may not be installed."""
+    return any(cls.__name__ == name for cls in type(error).__mro__)
 
 
 # ---- values --------------------------------------------------------------------------------------
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
-_CLOCK = SystemClock()  # for ids only, which say nothing about time to anybody
+# What ids are made of: a clock, whose time they tell nobody, and a source of random bytes.
+_INGREDIENTS: ContextVar[tuple[Clock, Callable[[int], bytes]]] = ContextVar(
+    "ingredients", default=(SystemClock(), os.urandom)
+)
 _MARKS, _VERSION_7 = 0xF << 76 | 0x3 << 62, 0x7 << 76 | 0x2 << 62  # RFC 9562
 Item = TypeVar("Item")
 
@@ -406,8 +455,9 @@ def new_id() -> str:
     Ids made one after the other are neighbours in the indexes. With wholly random ones each new
     row would write a page of its own in every index.
     """
-    milliseconds = micros(_CLOCK.now()) // 1000
-    chance = int.from_bytes(os.urandom(10))
+    clock, random_bytes = _INGREDIENTS.get()
+    milliseconds = micros(clock.now()) // 1000
+    chance = int.from_bytes(random_bytes(10))
     number = milliseconds << 80 | chance
     return str(uuid.UUID(int=number & ~_MARKS | _VERSION_7))
 
@@ -418,7 +468,25 @@ def new_token() -> int:
     A timer that is deleted and armed again must not repeat the tokens of its former life, or a
     handler that slept through both would be taken for the present one.
     """
-    return int.from_bytes(os.urandom(6))
+    return int.from_bytes(_INGREDIENTS.get()[1](6))
+
+
+@contextmanager
+def ids_from(clock: Clock, random_bytes: Callable[[int], bytes]) -> Iterator[None]:
+    """Make the ids and tokens of this thread from other ingredients, to the end of the block.
+
+    For a simulation, which must come out the same when it is run again: many orders are orders of
+    ids.
+
+    Args:
+        clock: the simulation's clock.
+        random_bytes: returns so many bytes, as `random.Random(seed).randbytes` does.
+    """
+    before = _INGREDIENTS.set((clock, random_bytes))
+    try:
+        yield
+    finally:
+        _INGREDIENTS.reset(before)
 
 
 def micros(instant: datetime) -> int:

@@ -1,4 +1,4 @@
-"""Fires: the record of each evaluation of a trigger, and the key that lets each fire happen only once."""
+"""Fires: the record of each evaluation of a trigger, under a key that lets it happen only once."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ _LAST_OF = _LAST.where(fires.c.outcome == sa.bindparam("this_outcome"))
 
 
 def insert(tx: Transaction, fire: Fire) -> bool:
-    """Store a fire; False, and nothing stored, if one of that source and key is there: it was done before."""
+    """Store a fire; False, and nothing stored, if it was done before (same source and key)."""
     return tx.connection.execute(_INSERT_UNLESS_THERE[tx.kind], _values(fire)).rowcount == 1
 
 

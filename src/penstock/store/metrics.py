@@ -75,7 +75,7 @@ def _following(tx: Transaction, run_id: str, names: Sequence[str]) -> dict[str, 
 
 
 def list(tx: Transaction, run_ids: Sequence[str], name: str | None = None) -> builtins.list[Metric]:
-    """Return what was logged to runs or step runs, under every name or one: by run, name and sequence."""
+    """Return what runs or step runs logged, under any name or one: by run, name and sequence."""
     found: builtins.list[Metric] = []
     for some in chunks(sorted(run_ids)):
         if name is None:

@@ -58,25 +58,26 @@ def fetch(
     if len(rows) <= limit:
         return items, None
     last = rows[limit - 1]._mapping
-    return items, _cursor([last[column] for column in order])
+    return items, cursor([last[column] for column in order])
 
 
-def _cursor(key: Sequence[str | int]) -> str:
+def cursor(key: Sequence[str | int]) -> str:
+    """Return the cursor of the page that follows the item with that key."""
     text = json.dumps(key, separators=(",", ":"))
     return base64.urlsafe_b64encode(text.encode()).decode().rstrip("=")
 
 
 def _parts(cursor: str, order: Sequence[sa.Column[Any]]) -> list[tuple[str | int, sa.Column[Any]]]:
     try:
-        padded = cursor + "=" * (-len(cursor) % 4)
+        padded = text + "=" * (-len(text) % 4)
         key = json.loads(base64.b64decode(padded.encode("ascii"), altchars=b"-_", validate=True))
     except (ValueError, binascii.Error, RecursionError) as exc:
-        raise _unreadable(cursor) from exc
+        raise _unreadable(text) from exc
     if not isinstance(key, list) or len(key) != len(order):
-        raise _unreadable(cursor)
+        raise _unreadable(text)
     parts = list(zip(key, order, strict=True))
     if not all(_fits(part, column) for part, column in parts):
-        raise _unreadable(cursor)
+        raise _unreadable(text)
     return parts
 
 
@@ -86,5 +87,5 @@ def _fits(part: object, column: sa.Column[Any]) -> bool:
     return isinstance(part, str) and column.type.python_type is str and "\0" not in part
 
 
-def _unreadable(cursor: str) -> Invalid:
-    return Invalid(field="after", value=cursor, expected="`next` of the page before, unchanged")
+def _unreadable(text: str) -> Invalid:
+    return Invalid(field="after", value=text, expected="`next` of the page before, unchanged")

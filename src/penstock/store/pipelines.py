@@ -1,4 +1,4 @@
-"""Published pipelines, the graphs they run, and the snapshots of source code that the graphs name."""
+"""Published pipelines, the graphs they run, and the snapshots of code that the graphs name."""
 
 from __future__ import annotations
 
@@ -110,7 +110,7 @@ def list(
     after: str | None = None,
     limit: int = 100,
 ) -> Page[PublishedPipeline]:
-    """Return a page of published pipelines, newest first; a filter that is None lets everything through."""
+    """Return a page of published pipelines, newest first; a filter that is None is not asked."""
     query = sa.select(published_pipelines).where(published_pipelines.c.workspace_id == workspace_id)
     if statuses is not None:
         query = query.where(published_pipelines.c.status.in_([s.value for s in statuses]))

@@ -79,7 +79,7 @@ def move(
     at: datetime,
     error: str | None = None,
 ) -> bool:
-    """Move a run from `expected` to `state`; False, and nothing written, if it is not in `expected`.
+    """Move a run from `expected` to `state`; False, and nothing written, if it is elsewhere.
 
     Entering Running sets `started_at`, entering a terminal state sets `ended_at`.
 
@@ -125,7 +125,7 @@ def set_notes(
     properties: Mapping[str, str] | None = None,
     description: str | None = None,
 ) -> None:
-    """Replace the tags, properties or description of a run; those that are None stay as they are."""
+    """Replace the tags, properties or description of a run; what is None stays as it is."""
     columns: dict[str, Any] = {}
     if tags is not None:
         columns["tags"] = dumps(tags)
@@ -156,7 +156,7 @@ def get(tx: Transaction, workspace_id: str, id: str) -> Run:
 
 
 def get_many(tx: Transaction, ids: Sequence[str]) -> dict[str, Run]:
-    """Return the runs of those ids, in any workspace, by id; those that are not there are left out."""
+    """Return the runs of those ids, in any workspace, by id; what is not there is left out."""
     return {
         row[0]: _run(row)
         for some in chunks(ids)

@@ -100,7 +100,7 @@ def get(tx: Transaction, workspace_id: str, id: str) -> Schedule:
 
 
 def get_many(tx: Transaction, ids: Sequence[str]) -> dict[str, Schedule]:
-    """Return the schedules of those ids, in any workspace, by id; those that are not there are left out."""
+    """Return the schedules of those ids, in any workspace, by id; what is not there is left out."""
     return {
         row[0]: _schedule(row)
         for some in chunks(ids)
@@ -141,7 +141,7 @@ def active_for_pipeline(tx: Transaction, pipeline_id: str) -> builtins.list[Sche
 
 
 def set_fire_state_many(tx: Transaction, rows: Sequence[tuple[str, datetime | None, int]]) -> None:
-    """Store, for each (schedule id, next fire time, failures), what a batch of fires left behind."""
+    """Store what a batch of fires left behind: (schedule id, next fire time, failures) of each."""
     states = [
         {"this_id": id, "next_fire_time": micros_or_none(time), "failures": failures}
         for id, time, failures in sorted(rows, key=lambda row: row[0])
@@ -150,7 +150,7 @@ def set_fire_state_many(tx: Transaction, rows: Sequence[tuple[str, datetime | No
 
 
 def quarantine(tx: Transaction, id: str, reason: str, now: datetime) -> None:
-    """Disable a schedule that spoils its batch or fails too often, and say why. Its timer is not touched."""
+    """Disable a schedule that cannot be fired, and say why. Its timer is not touched."""
     values = {"this_id": id, "quarantined_reason": reason, "updated_at": micros(now)}
     tx.connection.execute(_QUARANTINE, values)
 

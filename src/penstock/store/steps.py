@@ -58,8 +58,7 @@ def move(
     expected_state: StepState,
     **columns: Any,
 ) -> bool:
-    """Change a step run; False, and nothing written, if its attempt or state is not the expected
-    one.
+    """Change a step run; False, and nothing written, if its attempt or state is another one.
 
     Args:
         tx: the transaction.
@@ -194,11 +193,10 @@ _COUNTS = (
 
 
 def next_in_line(tx: Transaction, compute: str, now: datetime, limit: int) -> list[StepRun]:
-    """Return at most `limit` queued step runs of a compute target that may start, longest queued
-    first.
+    """Return queued step runs of a compute target that may start, longest queued first.
 
-    Those whose `available_at` lies after `now` wait on. What is returned is held until the
-    transaction ends.
+    At most `limit`. Those whose `available_at` lies after `now` wait on. What is returned is held
+    until the transaction ends.
     """
     wanted = {
         "this_compute": compute,

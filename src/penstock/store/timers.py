@@ -107,7 +107,7 @@ _POSTPONE = Bulk(
 def claim(
     tx: Transaction, kinds: Sequence[str], now: datetime, lease_seconds: float, limit: int
 ) -> list[Timer]:
-    """Take at most `limit` due timers by postponing them to the end of the lease, longest due first.
+    """Take at most `limit` due timers, longest due first, by postponing them by the lease.
 
     For handlers that work outside of the transaction. What is returned has the new token and counts
     this attempt; its `due_at` is when it was due, so that the handler can tell how late it is.
@@ -172,7 +172,7 @@ _DISARM_MANY = Bulk(_DISARM)
 
 
 def rearm(tx: Transaction, timer: Timer, due_at: datetime, *, keep_attempts: bool = False) -> bool:
-    """Make a timer that was taken due at `due_at`; False, and nothing written, if its token is lost.
+    """Make a timer that was taken due at `due_at`; False, and nothing written, if it is lost.
 
     Args:
         tx: the transaction.

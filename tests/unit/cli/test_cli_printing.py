@@ -66,8 +66,9 @@ def test_the_distance_from_now_is_said_in_its_largest_unit(seconds: float, words
     ("seconds", "words"),
     [
         (None, ""),
-        (-1, "0.0 s"),
-        (0.44, "0.4 s"),
+        (-1, "0 ms"),
+        (0.04, "40 ms"),
+        (1, "1.0 s"),
         (9.9, "9.9 s"),
         (10, "10 s"),
         (65, "1 min 5 s"),

@@ -35,7 +35,7 @@ def test_everything_that_is_given_is_in_the_recurrence() -> None:
         hours="8, 16",
         minutes="30",
         week_days="monday,Friday",
-        start=datetime(2027, 3, 1, 8),
+        start=datetime.fromisoformat("2027-03-01T08:00"),
         time_zone="Europe/Berlin",
         fold=FoldPolicy.BOTH,
     ) == Recurrence(
@@ -44,7 +44,7 @@ def test_everything_that_is_given_is_in_the_recurrence() -> None:
         hours=(8, 16),
         minutes=(30,),
         week_days=("Monday", "Friday"),
-        start_time=datetime(2027, 3, 1, 8),
+        start_time=datetime.fromisoformat("2027-03-01T08:00"),
         time_zone="Europe/Berlin",
         fold=FoldPolicy.BOTH,
     )

@@ -182,8 +182,8 @@ def test_why_shows_outcome_lateness_run_and_reason(api: FakeApi) -> None:
     )
     assert api.requests[-1].url.params.get_list("outcome") == ["fired", "missed"]
     _, first, second = result.stdout.splitlines()
-    assert first.split()[5:] == ["fired", "0.0", "s", RUN_ID, "it", "was", "due"]
-    assert second.split()[5:] == ["missed", "x12", "the", "server", "was", "not", "running"]
+    assert first.split()[6:] == ["fired", "40", "ms", RUN_ID, "it", "was", "due"]
+    assert second.split()[6:] == ["missed", "x12", "the", "server", "was", "not", "running"]
 
 
 def test_why_stops_at_its_limit(api: FakeApi) -> None:

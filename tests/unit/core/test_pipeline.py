@@ -192,17 +192,27 @@ class TestProblems:
             (
                 a_graph(a_step("a", retries=-1)),
                 "steps[a].retries",
-                "Step 'a': retries = -1, expected 0 or more.",
+                "Step 'a': retries = -1, expected a number, 0 or more.",
             ),
             (
                 a_graph(a_step("a", retry_delay_seconds=-0.1)),
                 "steps[a].retry_delay_seconds",
-                "Step 'a': retry_delay_seconds = -0.1, expected 0 or more.",
+                "Step 'a': retry_delay_seconds = -0.1, expected a number, 0 or more.",
             ),
             (
                 a_graph(a_step("a", timeout_seconds=0)),
                 "steps[a].timeout_seconds",
-                "Step 'a': timeout_seconds = 0, expected more than 0.",
+                "Step 'a': timeout_seconds = 0, expected a number, more than 0.",
+            ),
+            (
+                a_graph(a_step("a", retry_delay_seconds=math.nan)),
+                "steps[a].retry_delay_seconds",
+                "Step 'a': retry_delay_seconds = nan, expected a number, 0 or more.",
+            ),
+            (
+                a_graph(a_step("a", timeout_seconds=math.inf)),
+                "steps[a].timeout_seconds",
+                "Step 'a': timeout_seconds = inf, expected a number, more than 0.",
             ),
             (
                 a_graph(a_step("a"), parameters=(a_parameter("n", "integer", "many"),)),

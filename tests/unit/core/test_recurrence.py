@@ -383,6 +383,12 @@ def test_elapsed_time_that_starts_in_a_gap_starts_after_it(gap, expected):
     assert fires(rule, "2026-03-01", 1) == [expected]
 
 
+def test_a_slot_moved_behind_its_successor_does_not_hide_it():
+    rule = a_rule(hours=[2], minutes=[15, 40], time_zone="Australia/Lord_Howe")
+    expected = ["2026-10-03 15:40", "2026-10-03 15:45", "2026-10-04 15:15"]
+    assert fires(rule, "2026-10-03 15:15", 3) == expected
+
+
 def test_nothing_fires_before_a_start_that_was_moved_out_of_a_gap():
     rule = a_rule(start_time="2026-03-29 02:30", hours=[3], minutes=[0, 45], time_zone=BERLIN)
     assert fires(rule, "2026-03-01", 1) == ["2026-03-29 01:45"]

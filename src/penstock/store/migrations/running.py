@@ -28,7 +28,7 @@ def configuration(connection: sa.Connection | None = None) -> Config:
 
 
 def run(connection: sa.Connection) -> None:
-    """Bring the schema to HEAD in one transaction; a second process waits for the first and finds it done.
+    """Bring the schema to HEAD in one transaction; a second process waits and finds it done.
 
     Raises:
         Conflict: the database was written by a newer Penstock.
@@ -47,9 +47,9 @@ def _check_version(connection: sa.Connection, script: ScriptDirectory) -> None:
     known = {revision.revision for revision in script.walk_revisions()}
     if version is not None and version not in known:
         raise Conflict(
-            f"The database was written by a newer Penstock: its schema is version {version}, and this "
-            f"Penstock knows versions up to {HEAD}. Install a Penstock at least as new as the one that "
-            "wrote it, or restore a backup made before.",
+            f"The database was written by a newer Penstock: its schema is version {version}, and "
+            f"this Penstock knows versions up to {HEAD}. Install a Penstock at least as new as the "
+            "one that wrote it, or restore a backup made before.",
             schema_version=version,
             known_version=HEAD,
         )

@@ -24,10 +24,11 @@ from penstock import (
     Workspace,
 )
 
+HERE = Path(__file__).parent
 STEPS = ("prepare", "train", "score")
 ENDED = ("Finished", "Failed", "Canceled", "Bypassed")
 
-console = Console(highlight=False)
+console = Console(highlight=False, soft_wrap=True)
 
 
 def publish(ws: Workspace) -> PublishedPipeline:
@@ -35,13 +36,13 @@ def publish(ws: Workspace) -> PublishedPipeline:
     test_share = PipelineParameter("test_share", default_value=0.25)
     prepared = PipelineData("prepared")
     model = PipelineData("model")
-    scripts = {"source_directory": str(Path(__file__).parent), "allow_reuse": False}
     prepare = PythonScriptStep(
         name="prepare",
         script_name="prepare.py",
         arguments=["--test-share", test_share, "--output", prepared],
         outputs=[prepared],
-        **scripts,
+        source_directory=HERE,
+        allow_reuse=False,
     )
     train = PythonScriptStep(
         name="train",
@@ -49,14 +50,16 @@ def publish(ws: Workspace) -> PublishedPipeline:
         arguments=["--data", prepared, "--output", model],
         inputs=[prepared],
         outputs=[model],
-        **scripts,
+        source_directory=HERE,
+        allow_reuse=False,
     )
     score = PythonScriptStep(
         name="score",
         script_name="score.py",
         arguments=["--data", prepared, "--model", model],
         inputs=[prepared, model],
-        **scripts,
+        source_directory=HERE,
+        allow_reuse=False,
     )
     pipeline = Pipeline(ws, steps=[prepare, train, score])
     pipeline.validate()
@@ -80,13 +83,13 @@ def watch(run: PipelineRun) -> None:
     )
     with Progress(*columns, console=console, disable=not console.is_terminal) as bars:
         tasks = {name: bars.add_task(name, start=False, state="", total=None) for name in STEPS}
-        seen: dict[str, str] = {}
+        seen = dict.fromkeys(STEPS, "NotStarted")
         is_over = False
         while not is_over:
             is_over = run.get_status() in ENDED
             for step in run.get_steps():
                 state = step.get_status()
-                if seen.get(step.name) == state:
+                if seen[step.name] == state:
                     continue
                 seen[step.name] = state
                 if not console.is_terminal:
@@ -137,7 +140,7 @@ def main() -> None:
         first = await_run(schedule, 1)
         watch(first)
         show_score(first)
-        upcoming = [occurrence.fire_time for occurrence in schedule.preview(3)]
+        upcoming = [fire.fire_time for fire in schedule.preview(3) if fire.fire_time]
         console.print(
             "\nThen every minute: " + ", ".join(f"{at:%H:%M:%S}" for at in upcoming) + " UTC, …"
         )
@@ -153,7 +156,7 @@ def main() -> None:
     console.print(f"  logs             penstock run logs {second.id}")
     console.print(f"  metrics          penstock run metrics {second.id}")
     console.print(f"  outputs          penstock run outputs {second.id}")
-    console.print(f"  the API's page   {ws.url}/docs")
+    console.print(f"  the API's page   {ws.discovery_url}/docs")
 
 
 if __name__ == "__main__":

@@ -1,0 +1,5 @@
+"""Datastores."""
+
+from penstock import Datastore
+
+__all__ = ["Datastore"]

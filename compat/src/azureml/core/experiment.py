@@ -1,0 +1,5 @@
+"""Experiments."""
+
+from penstock import Experiment, ViewType
+
+__all__ = ["Experiment", "ViewType"]

@@ -1,0 +1,5 @@
+"""Workspaces."""
+
+from penstock import Workspace
+
+__all__ = ["Workspace"]

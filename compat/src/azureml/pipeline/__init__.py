@@ -1,0 +1,1 @@
+"""Pipelines: `azureml.pipeline.core` and `azureml.pipeline.steps`."""

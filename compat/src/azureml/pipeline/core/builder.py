@@ -1,0 +1,5 @@
+"""Steps, and the data between them."""
+
+from penstock import PipelineData, PipelineStep, StepSequence
+
+__all__ = ["PipelineData", "PipelineStep", "StepSequence"]

@@ -1,0 +1,5 @@
+"""Pipelines."""
+
+from penstock import Pipeline
+
+__all__ = ["Pipeline"]

@@ -1,0 +1,1 @@
+"""The simulated world: a whole server, its users and its machine, decided by one seed."""
