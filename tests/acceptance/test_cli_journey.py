@@ -39,12 +39,13 @@ class Place:
             "PENSTOCK_CONFIG_DIR": str(folder / "config"),
             "PENSTOCK_PORT": "0",
         }
-        self.server = subprocess.Popen(
-            [sys.executable, "-m", "penstock", "up", "--output", "json"],
-            env=self.environ,
-            stdout=subprocess.PIPE,
-            stderr=(folder / "server.log").open("wb"),
-        )
+        with (folder / "server.log").open("wb") as log:
+            self.server = subprocess.Popen(
+                [sys.executable, "-m", "penstock", "up", "--output", "json"],
+                env=self.environ,
+                stdout=subprocess.PIPE,
+                stderr=log,
+            )
         self.banner = json.loads(self._first_document())
 
     def _first_document(self) -> str:

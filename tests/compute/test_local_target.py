@@ -276,6 +276,7 @@ def test_an_attempt_killed_with_its_wrapper_has_vanished(bench):
     bench.until(lambda: "started" in bench.log(launch))
     os.killpg(_wrapper(launch), signal.SIGKILL)
     bench.until(lambda: bench.ended == [launch.id])
+    bench.until(lambda: bench.phase(launch) is not Phase.RUNNING)  # the script dies after it
     assert bench.target.poll(launch.id, launch.folder) == Observation(phase=Phase.VANISHED)
 
 
@@ -366,12 +367,14 @@ def test_a_stopped_script_may_end_in_its_own_way(bench):
 
 
 def test_a_script_that_ignores_sigterm_is_killed_after_the_grace(bench):
+    bench.target = bench.new_target(stop_grace_seconds=1.0)
     launch = bench.script(_DEAF + _SLEEP)
     bench.start(launch)
     bench.until(lambda: "started" in bench.log(launch))
     bench.target.stop(launch.id, launch.folder)
     assert bench.phase(launch) is Phase.RUNNING
     bench.until(lambda: bench.ended)
+    bench.until(lambda: bench.phase(launch) is not Phase.RUNNING)
     assert bench.phase(launch) is Phase.VANISHED
 
 
@@ -399,6 +402,7 @@ def test_a_restarted_server_stops_what_the_one_before_it_started(bench, is_alive
     wrapper = _wrapper(launch)
     bench.target.stop(launch.id, launch.folder)
     bench.until(lambda: not is_alive(wrapper))
+    bench.until(lambda: bench.phase(launch) is not Phase.RUNNING)
     assert bench.phase(launch) is Phase.VANISHED
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from penstock.core.model import DataChange
@@ -37,6 +37,8 @@ json_values = st.recursive(
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(names, inner, max_size=3),
     max_leaves=5,
 )
+
+unhurried = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 
 def some(strategy):
@@ -124,27 +126,32 @@ data_changes = st.builds(
 )
 
 
+@unhurried
 @given(graphs)
 def test_a_graph(graph):
     assert GRAPH.validate_json(GRAPH.dump_json(graph)) == graph
 
 
+@unhurried
 @given(recurrences)
 def test_a_recurrence(recurrence):
     assert RECURRENCE.validate_json(RECURRENCE.dump_json(recurrence)) == recurrence
 
 
+@unhurried
 @given(data_changes)
 def test_a_data_change(change):
     assert DATA_CHANGE.validate_json(DATA_CHANGE.dump_json(change)) == change
 
 
+@unhurried
 @given(recurrences, data_changes)
 def test_inside_a_request(recurrence, change):
     draft = ScheduleDraft(name="n", experiment="e", recurrence=recurrence, data_change=change)
     assert ScheduleDraft.model_validate_json(draft.model_dump_json()) == draft
 
 
+@unhurried
 @given(graphs)
 def test_a_graph_inside_a_request(graph):
     request = PublishRequest(graph=graph)

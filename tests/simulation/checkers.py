@@ -64,6 +64,10 @@ class FireRow(NamedTuple):
     count: int
     through_time: datetime | None
 
+    def __str__(self) -> str:
+        through = f" to {self.through_time} ({self.count})" if self.through_time else ""
+        return f"{self.outcome} {self.key}{through} of {self.source_id} at {self.fired_at}"
+
 
 class RunRow(NamedTuple):
     """A run as it stands in the database."""
@@ -153,7 +157,6 @@ class Referee:
         self._machine = machine
         self._steps_running_max = steps_running_max
         self._late = timedelta(seconds=late_seconds_max)
-        self._order: dict[str, int] = {}  # runs in the order of their commits and fire times
         self._fires_seen = 0
         machine.on_start = self.on_start
 
@@ -200,7 +203,6 @@ class Referee:
         fires = sorted(self._new_fires(), key=lambda f: (f.source_id, f.fire_time, f.key))
         before = self.runs
         self.runs = {r.id: r for r in self._rows(_RUNS, _run_row)}
-        self._number(r for r in self.runs.values() if r.id not in before)
         started = {fire.run_id for fire in fires if fire.run_id}
         for run in self.runs.values():
             old = before.get(run.id)
@@ -231,10 +233,6 @@ class Referee:
             self.fires[fire.source_id, fire.key] = fire
             self._note("fire", *fire)
         return new
-
-    def _number(self, new: Iterable[RunRow]) -> None:
-        for run in sorted(new, key=lambda r: (r.fire_time or _EPOCH, r.id)):
-            self._order[run.id] = len(self._order)
 
     def _note(self, *words: Any) -> None:
         name = f"{words[0]} {words[4] if words[0] != 'fire' else words[5]}"
@@ -303,11 +301,14 @@ class Referee:
         is_on_time = now - last <= self._late
         is_latest = next(between(notes.rule, last, now), None) is None
         window = timedelta(seconds=schedule.catch_up_window_seconds)
-        should_fire = is_on_time or {
-            CatchUp.SKIP: False,
-            CatchUp.LATEST: is_latest,
-            CatchUp.ALL: now - last <= window,
-        }[schedule.catch_up]
+        should_fire = (
+            is_on_time
+            or {
+                CatchUp.SKIP: False,
+                CatchUp.LATEST: is_latest,
+                CatchUp.ALL: now - last <= window,
+            }[schedule.catch_up]
+        )
         is_missed = fire.outcome == "missed"
         self.require(should_fire != is_missed, f"catch-up {schedule.catch_up}: {fire}")
 
@@ -375,9 +376,9 @@ class Referee:
             earlier = [
                 other
                 for other in self.runs.values()
-                if other.schedule_id == run.schedule_id
-                and other.state not in RUN_ENDS
-                and self._order[other.id] < self._order[run.id]
+                if other.schedule_id == run.schedule_id and other.id != run.id
+                if other.state == "Running"
+                or (other.state == "NotStarted" and other.is_queued and _due(other) < _due(run))
             ]
             self.require(not earlier, f"out of its turn: {run} before {earlier}")
 
@@ -449,10 +450,10 @@ class Referee:
             return
         retries = graph.by_id[step.step_id].retries
         failed = [a for a in mine if a.exit_code not in (0, None)]
-        lost = [a for a in mine if a.exit_code is None]
+        lost = step.attempt - len(failed)  # vanished, or never started in time
         self.require(len(failed) <= retries + 1, f"{retries} retries allowed: {mine}")
         refused = self.refusals.get(step.id, 0)
-        if not lost and not refused:
+        if not lost:
             self.require(len(failed) == retries + 1, f"{retries} retries promised: {mine}")
         limit = retries + 1 + LOST_RETRIES + refused
         self.require(step.attempt <= limit, f"{limit} attempts at most: {step}")
@@ -518,6 +519,11 @@ class Referee:
             self.require((due is not None) == (id in armed), f"{due} and its timer: {notes}")
             if not notes.is_active:
                 self.require(due is None, f"disabled, and due at {due}")
+
+
+def _due(run: RunRow) -> datetime:
+    assert run.fire_time is not None
+    return run.fire_time
 
 
 def _first(notes: Notes, now: datetime) -> datetime | None:

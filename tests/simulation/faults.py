@@ -131,7 +131,7 @@ class FaultyTarget:
     def __init__(self, target: ComputeTarget, process: Process) -> None:
         self._target = target
         self._process = process
-        self.refusals: Callable[[StepLaunch], None] = lambda launch: None
+        self.on_trouble: Callable[[str], None] = lambda step_run_id: None
 
     def prepare(self, launch: StepLaunch) -> None:
         """As the target does."""
@@ -141,10 +141,17 @@ class FaultyTarget:
         """Start an attempt, or refuse, or start it and fail all the same."""
         process = self._process
         process.point()
+        step_run_id = launch.environment["AZUREML_RUN_ID"]
         if process.fails("refused", REFUSED):
+            self.on_trouble(step_run_id)
             raise ComputeUnavailable("No place for another process (simulated).")
-        self._target.launch(launch, lambda id: on_exit(id) if process.is_alive else None)
+        try:
+            self._target.launch(launch, lambda id: on_exit(id) if process.is_alive else None)
+        except ComputeUnavailable:
+            self.on_trouble(step_run_id)
+            raise
         if process.fails("reply lost", REPLY_LOST):
+            self.on_trouble(step_run_id)
             raise ComputeUnavailable("The reply was lost (simulated).")
         process.point()
 

@@ -57,6 +57,13 @@ class Machine(FakeComputeTarget):
         """What runs now."""
         return [attempt for attempt in self.attempts.values() if attempt.is_alive]
 
+    def calm_down(self) -> None:
+        """From now on everything that ends by itself ends soon."""
+        self.is_calm = True
+        for attempt in self.alive:
+            if attempt.ends_at is not None:
+                attempt.ends_at = min(attempt.ends_at, self._now + timedelta(seconds=20))
+
     def next_end(self) -> datetime | None:
         """Return when the next attempt ends by itself."""
         return min((a.ends_at for a in self.alive if a.ends_at is not None), default=None)

@@ -13,6 +13,5 @@ from penstock.store.database import Store
 def store(database_url: str) -> Iterator[Store]:
     """An empty store; SQLite first, then PostgreSQL."""
     opened = Store(database_url)
-    opened.upgrade()
     yield opened
     opened.dispose()

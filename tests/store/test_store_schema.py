@@ -56,8 +56,12 @@ def test_the_migrated_schema_is_the_declared_one(store: Store) -> None:
         assert compare_metadata(context, tables.metadata) == []
 
 
-def test_check_constraints_and_partial_indexes_are_the_declared_ones(store: Store) -> None:
+def test_check_constraints_and_partial_indexes_are_the_declared_ones(
+    empty_database_url: str,
+) -> None:
     """What Alembic does not compare: their texts, as the database itself shows them."""
+    store = Store(empty_database_url)
+    store.upgrade()
     with store.begin() as tx:
         migrated = texts(tx.connection)
         tx.connection.execute(sa.text("DROP TABLE alembic_version"))
@@ -66,10 +70,11 @@ def test_check_constraints_and_partial_indexes_are_the_declared_ones(store: Stor
         assert texts(tx.connection) == migrated
     assert "ck_schedules_one_trigger" in migrated
     assert "WHERE" in migrated["ix_runs_unfinished"]
+    store.dispose()
 
 
 def texts(connection: sa.Connection) -> dict[str, str]:
-    """Return the definition of every index and check constraint, and of SQLite's tables, by name."""
+    """Return the definition of every index, check constraint and (SQLite) table, by name."""
     if connection.dialect.name == "postgresql":
         rows = connection.exec_driver_sql(
             "SELECT indexname, indexdef FROM pg_indexes WHERE schemaname = 'public' UNION ALL "
@@ -164,8 +169,8 @@ def test_what_a_row_refers_to_must_be_there(store: Store) -> None:
 # ---- upgrading -----------------------------------------------------------------------------------
 
 
-def test_an_empty_database_gets_the_newest_schema(database_url: str) -> None:
-    store = Store(database_url)
+def test_an_empty_database_gets_the_newest_schema(empty_database_url: str) -> None:
+    store = Store(empty_database_url)
     with store.read() as tx:
         assert schema_version(tx.connection) is None
     store.upgrade()
@@ -182,8 +187,8 @@ def test_upgrading_again_changes_nothing(store: Store) -> None:
         assert workspaces.get(tx, "home") == a_workspace()
 
 
-def test_two_that_upgrade_at_once_both_succeed(database_url: str) -> None:
-    stores = [Store(database_url) for _ in range(3)]
+def test_all_who_upgrade_at_once_succeed(empty_database_url: str) -> None:
+    stores = [Store(empty_database_url) for _ in range(3)]
     start = threading.Barrier(3)
 
     def upgrade(store: Store) -> None:
@@ -225,7 +230,9 @@ def test_a_current_database_does_not_cost_an_import_of_alembic(tmp_path: Path) -
     assert answers == ["True", "False"]
 
 
-def test_a_database_of_a_newer_penstock_is_refused(store: Store) -> None:
+def test_a_database_of_a_newer_penstock_is_refused(empty_database_url: str) -> None:
+    store = Store(empty_database_url)
+    store.upgrade()
     with store.begin() as tx:
         tx.connection.execute(sa.text("UPDATE alembic_version SET version_num = '9999'"))
     with pytest.raises(Conflict, match="newer Penstock") as caught:
@@ -233,10 +240,11 @@ def test_a_database_of_a_newer_penstock_is_refused(store: Store) -> None:
     assert caught.value.details["schema_version"] == "9999"
     with store.begin() as tx:  # and it was left as it was
         assert schema_version(tx.connection) == "9999"
+    store.dispose()
 
 
-def test_references_are_checked_again_after_an_upgrade(database_url: str) -> None:
-    store = Store(database_url)
+def test_references_are_checked_again_after_an_upgrade(empty_database_url: str) -> None:
+    store = Store(empty_database_url)
     store.upgrade()
     with store.begin() as tx:
         stored(tx)
@@ -276,7 +284,6 @@ QUERIES: dict[str, Callable[[Transaction], object]] = {
     "next due": lambda tx: timers.next_due(tx, ["schedule"]),
     "fires of a source": lambda tx: fires.list(tx, "source", after=CURSOR_FIRE),
     "last fire": lambda tx: fires.last(tx, "source"),
-    "active runs": lambda tx: runs.active_for_schedule(tx, "schedule"),
     "runs": lambda tx: runs.list(tx, "workspace", after=CURSOR),
     "runs of a schedule": lambda tx: runs.list(tx, "workspace", schedule_id="s"),
     "submission key": lambda tx: runs.find_by_submission_key(tx, "workspace", "key"),
@@ -288,6 +295,7 @@ QUERIES: dict[str, Callable[[Transaction], object]] = {
 }
 UNSORTED: dict[str, Callable[[Transaction], object]] = {
     "count due": lambda tx: timers.count_due(tx, NOW),
+    "active runs": lambda tx: runs.active_for_schedule(tx, "schedule"),
     "active counts": lambda tx: runs.active_counts(tx, ["a", "b"]),
     "schedules by id": lambda tx: schedules.get_many(tx, ["a", "b"]),
     "runs by id": lambda tx: runs.get_many(tx, ["a", "b"]),

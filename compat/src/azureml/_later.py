@@ -5,11 +5,8 @@ A name leaves the table when it arrives. A module that is not here at all needs 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from importlib.abc import MetaPathFinder
-from importlib.machinery import ModuleSpec
-from types import ModuleType
-from typing import NoReturn
+from collections.abc import Callable, Mapping
+from typing import Any, NoReturn
 
 NAMES: Mapping[str, frozenset[str]] = {
     module: frozenset(names.split())
@@ -84,13 +81,10 @@ def later(module: str) -> Callable[[str], NoReturn]:
     return missing
 
 
-class MissingModules(MetaPathFinder):
-    """The last to be asked for a module: refuses those below `azureml`, with the sentence."""
+class MissingModules:
+    """The last finder to be asked for a module: refuses those below `azureml`, in a sentence."""
 
-    def find_spec(
-        self, name: str, path: Sequence[str] | None, target: ModuleType | None = None
-    ) -> ModuleSpec | None:
-        """Refuse a module of ours; leave every other to whoever comes next."""
+    def find_spec(self, name: str, path: Any, target: Any = None) -> None:
+        """Refuse a module of ours; know nothing of any other."""
         if name.startswith("azureml."):
             raise ModuleNotFoundError(sentence(name), name=name)
-        return None

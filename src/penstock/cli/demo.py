@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import os
+import shlex
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
@@ -55,7 +56,9 @@ def demo(
         _run_quickstart(here, folder, connection)
         if stays:
             _stay(here, folder, server, connection)
-    here.printer.say("The demo's server has stopped.")
+    here.printer.say("The demo's server has stopped. To look at its runs again:")
+    home, config = _settings_of(folder).values()
+    here.printer.say(f"  penstock up --home {shlex.quote(home)} --config-dir {shlex.quote(config)}")
 
 
 def _settings_of(folder: Path) -> dict[str, str]:
@@ -155,7 +158,8 @@ def _stay(
     say = here.printer.say
     say()
     say(f"The server is still up at {connection.url}; Ctrl-C stops it. In another terminal:")
-    say(f"  export PENSTOCK_CONFIG_DIR={_quoted(_settings_of(folder))}")
+    config = _settings_of(folder)["PENSTOCK_CONFIG_DIR"]
+    say(f"  export PENSTOCK_CONFIG_DIR={shlex.quote(config)}")
     say("  penstock status")
     try:
         code = server.wait()
@@ -165,11 +169,6 @@ def _stay(
     raise PenstockError(
         f"The server ended by itself with exit code {code}; see {folder}/server.log."
     )
-
-
-def _quoted(settings: Mapping[str, str]) -> str:
-    value = settings["PENSTOCK_CONFIG_DIR"]
-    return f"'{value}'" if " " in value else value
 
 
 @contextmanager

@@ -12,12 +12,12 @@ from datetime import datetime, timedelta
 from typing import TypeVar
 
 from penstock.compute.target import ComputeTarget, Observation, Phase, StepLaunch
-from penstock.core.model import StepPlace, Timer
+from penstock.core.model import StepPlace, StepRun, Timer
 from penstock.core.states import StepState
 from penstock.daemon import running
 from penstock.daemon.launches import Facts, Shelf, Surroundings, compose, launch_id
 from penstock.daemon.running import Result, Rules, Work
-from penstock.errors import Invalid, NotFound, PenstockError
+from penstock.errors import PenstockError, Unavailable
 from penstock.service.files import step_folder
 from penstock.store import runs, steps, timers
 from penstock.store.database import Store, Transaction
@@ -98,6 +98,7 @@ class Launching:
         self._failed: queue.SimpleQueue[Result] = queue.SimpleQueue()
         self._watched: dict[str, StepPlace] = {}  # by launch id: whose end we will hear of
         self._copying: set[str] = set()
+        self._refused: dict[str, str] = {}  # by launch id: why it could not be started yet
 
     # ---- one pass ----
 
@@ -123,6 +124,9 @@ class Launching:
         with self._store.begin() as tx:
             timers.arm_many(tx, [("step", id, now) for id in steps.running_ids(tx)])
             timers.arm_many(tx, [("run", id, now) for id in runs.unfinished_ids(tx)])
+            # No back-off is that long: it was begun while the clock was ahead.
+            too_long = now + timedelta(seconds=running.DELAY_SECONDS_MAX)
+            timers.arm_many(tx, [("step", id, now) for id in steps.waiting_ids(tx, too_long)])
             work = running.fill(tx, now, self._rules, self._shelf)
         self._carry_out(work, now)
 
@@ -151,7 +155,7 @@ class Launching:
         if place is None:
             return None
         seen = self._poll(place)
-        if seen.phase not in (Phase.EXITED, Phase.VANISHED):
+        if seen is None or seen.phase not in (Phase.EXITED, Phase.VANISHED):
             return None  # its timer will look again
         return _result(place, seen)
 
@@ -178,7 +182,7 @@ class Launching:
         try:
             launch = compose(facts, self._around)
         except PenstockError as error:
-            self._failed.put(_not_started(place, error))
+            self._note_refusal(place, error)
             return
         self._watched[launch.id] = place
         if launch.copies:
@@ -190,12 +194,25 @@ class Launching:
     def _start(self, place: StepPlace, launch: StepLaunch) -> None:
         try:
             self._targets[place.compute].launch(launch, self._on_exit)
+            self._refused.pop(launch.id, None)
         except PenstockError as error:
             self._watched.pop(launch.id, None)
-            self._failed.put(_not_started(place, error))
-            self._wake()
+            self._note_refusal(place, error)
         finally:
             self._copying.discard(launch.id)
+
+    def _note_refusal(self, place: StepPlace, error: PenstockError) -> None:
+        """Fail an attempt that can never be started; leave any other to its next look.
+
+        An error that may pass says nothing for certain: the attempt may have been started all the
+        same, and only the reply was lost. So it is neither given up nor made anew.
+        """
+        if isinstance(error, Unavailable):
+            log.warning("step_launch_refused step_run_id=%s reason=%s", place.id, error)
+            self._refused[launch_id(place)] = str(error)
+        else:
+            self._failed.put(_hopeless(place, error))
+            self._wake()
 
     def _stop(self, place: StepPlace) -> None:
         target = self._targets[place.compute]
@@ -233,6 +250,8 @@ class Launching:
         run = runs.find(tx, step_run.run_id) if step_run else None
         if step_run is None or run is None or step_run.state is not StepState.RUNNING:
             timers.finish(tx, timer)
+            if step_run is not None and step_run.state is StepState.QUEUED:
+                self._end_back_off(tx, step_run)
             return None
         facts = self._shelf.facts(tx, step_run.place)
         return _Look(
@@ -244,6 +263,19 @@ class Launching:
             facts=facts,
         )
 
+    def _end_back_off(self, tx: Transaction, step_run: StepRun) -> None:
+        """Let a step start that had to wait before its next attempt.
+
+        Whoever has a free place next takes it, whatever that one's clock shows.
+        """
+        steps.move(
+            tx,
+            step_run.id,
+            expected_attempt=step_run.attempt,
+            expected_state=StepState.QUEUED,
+            available_at=None,
+        )
+
     def _look(self, look: _Look, now: datetime) -> Result | None:
         """Look at one attempt; return its result if it has ended, and do what else is called
         for."""
@@ -251,13 +283,19 @@ class Launching:
         if launch_id(place) in self._copying:
             return None
         seen = self._poll(place)
+        if seen is None:
+            return None
         is_late = look.deadline is not None and now >= look.deadline
-        if seen.phase is Phase.ABSENT and look.is_stopping:
-            return _result(place, seen)
-        if seen.phase is Phase.ABSENT:
-            self._launch(look.facts)
-        if seen.phase is Phase.RUNNING and (look.is_stopping or is_late):
+        must_end = look.is_stopping or is_late
+        if seen.phase is Phase.ELSEWHERE and must_end:
+            seen = replace(seen, phase=Phase.VANISHED)
+        if seen.phase in (Phase.ABSENT, Phase.RUNNING) and must_end:
+            # Also one that is absent: a daemon that was held up may be about to launch it. The
+            # next look sees the end, and says why, which a call of `_on_exit` would not.
+            self._watched.pop(launch_id(place), None)
             self._stop(place)
+        elif seen.phase is Phase.ABSENT:
+            self._launch(look.facts)
         if seen.phase not in (Phase.EXITED, Phase.VANISHED):
             return None
         error = f"timed out after {look.timeout_seconds:g} s" if is_late else None
@@ -272,29 +310,29 @@ class Launching:
             seconds = min(seconds, left if left > 0 else self._rules.step_poll_seconds)
         return timedelta(seconds=seconds)
 
-    def _poll(self, place: StepPlace) -> Observation:
+    def _poll(self, place: StepPlace) -> Observation | None:
+        """Return where an attempt stands; None if nobody can tell now."""
         target = self._targets[place.compute]
         try:
             return target.poll(launch_id(place), step_folder(self._around.home, place))
         except PenstockError as error:
             log.warning("step_poll_failed step_run_id=%s reason=%s", place.id, error)
-            return Observation(phase=Phase.ELSEWHERE)  # nobody can tell now
+            return None
 
 
 def _result(place: StepPlace, seen: Observation) -> Result:
     return Result(step_run_id=place.id, attempt=place.attempt, observation=seen)
 
 
-def _not_started(place: StepPlace, error: PenstockError) -> Result:
-    """Return the result of an attempt that its target did not take."""
-    is_hopeless = isinstance(error, (Invalid, NotFound))
+def _hopeless(place: StepPlace, error: PenstockError) -> Result:
+    """Return the result of an attempt that can never be started as it is."""
+    seen = Observation(phase=Phase.ABSENT)
     return Result(
         step_run_id=place.id,
         attempt=place.attempt,
-        observation=Observation(phase=Phase.ABSENT),
+        observation=seen,
         error=str(error),
-        can_retry=not is_hopeless,
-        was_not_started=not is_hopeless,
+        can_retry=False,
     )
 
 

@@ -67,7 +67,6 @@ class Result:
     observation: Observation
     error: str | None = None  # why it could not be started or was stopped, if that is known
     can_retry: bool = True  # False: another attempt would end the same way
-    was_not_started: bool = False  # the target could not take it: nothing was tried
 
 
 def advance_due(
@@ -81,7 +80,7 @@ def advance_due(
     due = timers.due(tx, "run", now, limit)
     found = runs.get_many(tx, [timer.subject_id for timer in due])
     timers.finish_many(tx, due)
-    work = Work()
+    work = Work(is_line_moving=bool(due))
     owners = [found[timer.subject_id] for timer in due if timer.subject_id in found]
     _advance_all(tx, owners, now, work)
     _fill(tx, now, rules, shelf, work)
@@ -241,9 +240,21 @@ def _new_step_runs(run: Run, graph: Graph) -> list[StepRun]:
 
 
 def _has_predecessor(tx: Transaction, run: Run) -> bool:
-    """Say whether a run of the same schedule that was submitted earlier has not ended."""
-    waiting = runs.active_for_schedule(tx, run.schedule_id or "")
+    """Say whether a run of the same schedule is running, or waits and was due earlier."""
+    waiting = _in_turn(tx, run.schedule_id or "")
     return bool(waiting) and waiting[0].id != run.id
+
+
+def _in_turn(tx: Transaction, schedule_id: str) -> list[Run]:
+    """Return the runs of a schedule that have not ended: the running ones, then by fire time.
+
+    Not by the time of their creation: several are created at once after an outage, and the clock
+    may have been set back between two of them.
+    """
+    return sorted(
+        runs.active_for_schedule(tx, schedule_id),
+        key=lambda r: (r.state is not RunState.RUNNING, r.fire_time or r.created_at, r.id),
+    )
 
 
 def _moved_run(
@@ -263,7 +274,7 @@ def _end(tx: Transaction, run: Run, event: str, now: datetime, error: str | None
     _moved_run(tx, run, event, now, error)
     if run.schedule_id is None:
         return
-    for successor in runs.active_for_schedule(tx, run.schedule_id):
+    for successor in _in_turn(tx, run.schedule_id):
         if successor.is_queued and successor.state is RunState.NOT_STARTED:
             timers.arm(tx, "run", successor.id, now)
             return
@@ -375,8 +386,6 @@ def _what_happened(seen: Observation) -> str:
 def _may_retry(step: Step, step_run: StepRun, result: Result) -> bool:
     if not result.can_retry:
         return False
-    if result.was_not_started:
-        return True
     lost = LOST_RETRIES if result.observation.phase is not Phase.EXITED else 0
     return step_run.attempt <= step.retries + lost
 

@@ -134,7 +134,8 @@ def _decide(
         return _failed(schedule, timer, now, f"internal error: {error!r}")
     canceled: tuple[str, ...] = ()
     if any(planned.cancel_previous for planned in plan.fires):
-        canceled = tuple(run.id for run in runs.active_for_schedule(tx, schedule.id))
+        previous = [*runs.active_for_schedule(tx, schedule.id), *filter(None, started)]
+        canceled = tuple(run.id for run in previous[:-1])
     return _Decision(
         schedule=schedule,
         timer=timer,
@@ -215,6 +216,7 @@ def _without_done(tx: Transaction, decision: _Decision) -> _Decision:
     """Return `decision` without the fires that are recorded already, and without their runs."""
     new = tuple(f for f in decision.fires if fires.find(tx, f.source_id, f.fire_key) is None)
     run_ids = {fire.run_id for fire in new}
+    dropped = {run.id for run in decision.runs} - run_ids
     return _Decision(
         schedule=decision.schedule,
         timer=decision.timer,
@@ -223,7 +225,9 @@ def _without_done(tx: Transaction, decision: _Decision) -> _Decision:
         failures=decision.failures,
         fires=new,
         runs=tuple(run for run in decision.runs if run.id in run_ids),
-        canceled_runs=decision.canceled_runs if new else (),
+        canceled_runs=tuple(id for id in decision.canceled_runs if id not in dropped)
+        if new
+        else (),
         quarantined_reason=decision.quarantined_reason,
     )
 

@@ -109,6 +109,7 @@ class Client:
         )
         # Users do not close clients; an open connection must not outlive its client.
         self._closing = weakref.finalize(self, self._http.close)
+        self._closing.atexit = False  # the last metrics are sent while the process ends
 
     def __repr__(self) -> str:
         return f"Client(url={self.url!r})"
@@ -179,7 +180,6 @@ class Client:
         after: str | None = None
         while True:
             content = self.request("GET", path, params={**params, "after": after}).content
-            # model_construct would do for speed; the check is what keeps two versions apart.
             page = Page[document].model_validate_json(content)  # type: ignore[valid-type]
             yield from page.items
             after = page.next

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from penstock.core.pipeline import Graph
-from penstock.errors import Invalid
+from penstock.errors import Invalid, InvalidPipeline
 from penstock.sdk.parameters import collected
 from penstock.sdk.steps import PipelineStep, Surroundings, flattened
 
@@ -25,30 +25,50 @@ def ordered_steps(steps: Any, *, resolve_closure: bool) -> list[PipelineStep]:
 
     Raises:
         Invalid: no steps, or something that is not a step.
-        InvalidPipeline: an input is the output of no step.
+        InvalidPipeline: an input is the output of no step, or data the output of two.
     """
     given = flattened(steps)
     if not given:
         raise Invalid("A pipeline needs at least one step.", field="steps")
-    found: dict[PipelineStep, None] = {}
-    for step in given:
-        _visit(step, found, set(), None if resolve_closure else frozenset(given))
-    return list(found)
+    found = _with_predecessors(given, None if resolve_closure else frozenset(given))
+    _check_one_writer_each(found)
+    return found
 
 
-def _visit(
-    step: PipelineStep,
-    found: dict[PipelineStep, None],
-    open_steps: set[PipelineStep],
-    allowed: frozenset[PipelineStep] | None,
-) -> None:
-    """Add a step after those that it depends on; steps that wait in a circle are added as met."""
-    if step in found or step in open_steps or (allowed is not None and step not in allowed):
-        return
-    open_steps.add(step)
-    for before in (*step.producers, *step.run_after_steps):
-        _visit(before, found, open_steps, allowed)
-    found[step] = None
+def _with_predecessors(
+    given: Sequence[PipelineStep], allowed: frozenset[PipelineStep] | None
+) -> list[PipelineStep]:
+    """Return the steps, each after those that it depends on (as far as no circle forbids it).
+
+    Depth first, with a stack of its own: a chain may be longer than Python's.
+    """
+    found: list[PipelineStep] = []
+    seen: set[PipelineStep] = set()
+    stack = [(step, False) for step in reversed(given)]
+    while stack:
+        step, is_ready = stack.pop()
+        if is_ready:
+            found.append(step)
+        elif step not in seen:
+            seen.add(step)
+            stack.append((step, True))
+            before = [*step.producers, *step.run_after_steps]
+            stack += [(b, False) for b in reversed(before) if allowed is None or b in allowed]
+    return found
+
+
+def _check_one_writer_each(steps: Sequence[PipelineStep]) -> None:
+    """Refuse data that two steps of the pipeline write."""
+    writers: dict[int, PipelineStep] = {}
+    for step in steps:
+        for output in step.outputs:
+            other = writers.setdefault(id(output), step)
+            if other is not step:
+                raise InvalidPipeline(
+                    f"{output!r} is the output of two steps, {other.name!r} and {step.name!r}. "
+                    "Make a PipelineData for each step that writes.",
+                    field=f"steps[{step.name}].outputs",
+                )
 
 
 def step_ids(steps: Sequence[PipelineStep]) -> dict[PipelineStep, str]:

@@ -93,13 +93,14 @@ class Pipeline:
     def _uploaded_graph(self) -> Graph:
         """Return the graph with the files uploaded as they are now."""
         graphs.validated(self._graph)
-        ids: dict[Path, str] = {}
+        directories = dict.fromkeys(self._directories.values())
+        files = {directory: snapshot.source_files(directory) for directory in directories}
         for step, directory in self._directories.items():
-            files = snapshot.source_files(directory)
             if isinstance(step, PythonScriptStep):
-                snapshot.check_script(files, directory, step.script_name)
-            if directory not in ids:
-                ids[directory] = snapshot.uploaded(self.workspace, files)
+                snapshot.check_script(files[directory], directory, step.script_name)
+        ids = {
+            directory: snapshot.uploaded(self.workspace, files[directory]) for directory in files
+        }
         by_step = {step: ids[directory] for step, directory in self._directories.items()}
         registered = compute.registered_names(self.workspace)
         return self._built(by_step, registered, is_dry=False)

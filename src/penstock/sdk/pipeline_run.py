@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
+from functools import cached_property
 from typing import Any
 
 import penstock
@@ -15,7 +16,7 @@ from penstock.sdk.exceptions import ActivityFailedException
 from penstock.sdk.port_data import PortDataReference
 from penstock.sdk.published import PublishedPipeline, checked_id
 from penstock.sdk.run import Document, Run
-from penstock.sdk.run_files import logs_folder
+from penstock.sdk.run_files import NoFiles, logs_folder
 from penstock.sdk.run_filters import fits, has_tags
 from penstock.sdk.step_run import StepRun, interrupted
 from penstock.sdk.watching import RunWatch
@@ -183,15 +184,9 @@ class PipelineRun(Run):
             id=pipeline_output_name,
         )
 
-    def _log_names(self) -> list[str]:
-        return []
-
-    def get_file_names(self) -> list[str]:
-        """Return []: the files belong to the step runs."""
-        return []
-
-    def _keep_file(self, name: str, content: bytes) -> str:
-        raise Invalid("A pipeline run keeps no files; log to one of its step runs.", field="name")
+    @cached_property
+    def _files(self) -> NoFiles:
+        return NoFiles(self._workspace.client, self._route("files"))
 
     def get_all_logs(self, destination: str | None = None) -> list[str]:
         """Write the logs of every step run below a folder per step, and return their paths."""

@@ -125,6 +125,21 @@ class RunFiles:
         return self._path + file_route(path=stored_name(name))
 
 
+class NoFiles(RunFiles):
+    """The files of a run that keeps none: a pipeline run, whose steps have them."""
+
+    def list(self) -> builtins.list[str]:
+        """Return []."""
+        return []
+
+    def _route(self, name: str) -> str:
+        raise Invalid(
+            "A pipeline run keeps no files; its step runs do (see get_steps).",
+            field="name",
+            value=name,
+        )
+
+
 def logs_folder(destination: str | os.PathLike[str] | None) -> Path:
     """Return the folder that logs are written to; a new one when None."""
     return Path(destination) if destination else Path(tempfile.mkdtemp(prefix="penstock-logs-"))

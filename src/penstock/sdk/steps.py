@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from numbers import Number
 from pathlib import Path
 from typing import Any
 
@@ -76,7 +77,7 @@ class PipelineStep:
         self.parameters = [*_parameters(words), *_parameters(items)]
         self.run_after_steps: list[PipelineStep] = []
         for output in self.outputs:
-            _set_producer(output, self)
+            output.producer = self  # a cell of a notebook that is run again makes the step anew
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}(name={self.name!r})"
@@ -140,7 +141,7 @@ class PipelineStep:
         """Return a word of the command line as it stands in the graph."""
         if isinstance(word, PipelineParameter) and not isinstance(word.default_value, DataPath):
             return Argument(kind=ArgumentKind.PARAMETER, value=word.name)
-        if isinstance(word, (str, int, float, Path)):
+        if isinstance(word, (str, Number, Path)):
             return Argument(kind=ArgumentKind.LITERAL, value=str(word))
         for binding in self.inputs:
             if word is binding or bound_data(word) is binding.bind_object:
@@ -224,16 +225,6 @@ def _checked_output(step: str, item: Any) -> OutputPortBinding:
     raise Invalid(
         field=f"outputs of step {step!r}", value=item, expected="PipelineData or OutputPortBinding"
     )
-
-
-def _set_producer(output: OutputPortBinding, step: PipelineStep) -> None:
-    if output.producer is not None:
-        raise Invalid(
-            f"{output!r} is already the output of step {output.producer.name!r}; it cannot be that "
-            f"of step {step.name!r} too. Make a PipelineData for each step that writes.",
-            field="outputs",
-        )
-    output.producer = step
 
 
 def _without_collisions(

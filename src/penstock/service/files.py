@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import stat
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 from penstock import wire
@@ -13,8 +15,8 @@ from penstock.errors import Invalid, NotFound
 # What a user may see of an attempt's folder. The code is in the snapshot.
 FOLDERS = ("outputs", "logs", "user_logs", "system_logs")
 STANDARD_LOG = "user_logs/std_log.txt"
-# Files of ours in system_logs/: how the attempt is found again after a crash.
-_OURS = frozenset({"system_logs/claim", "system_logs/exit_code", "system_logs/launch.json"})
+# How the attempt is found again after a crash; it tells a user nothing.
+_OURS = frozenset({"system_logs/claim"})
 
 
 def attempt_folder(home: Path, run_id: str, step_run_id: str, attempt: int) -> Path:
@@ -30,19 +32,21 @@ def step_folder(home: Path, step: StepRun | StepPlace) -> Path:
 def list_files(folder: Path) -> list[wire.FileDocument]:
     """Return the files of an attempt by path; [] when it has not been launched."""
     return [
-        wire.FileDocument(path=path.relative_to(folder).as_posix(), size=path.stat().st_size)
+        wire.FileDocument(path=path.relative_to(folder).as_posix(), size=size)
         for name in FOLDERS
-        for path in _walk(folder / name)
+        for path, size in _walk(folder / name)
         if path.relative_to(folder).as_posix() not in _OURS
     ]
 
 
-def _walk(folder: Path) -> Iterator[Path]:
-    if not folder.is_dir():
-        return
-    for path in sorted(folder.rglob("*")):
-        if path.is_file() and not path.is_symlink():
-            yield path
+def _walk(folder: Path) -> Iterator[tuple[Path, int]]:
+    """Yield the files below `folder` with their sizes; links do not count."""
+    paths = [Path(root, name) for root, _, names in os.walk(folder) for name in names]
+    for path in sorted(paths):
+        with suppress(FileNotFoundError):  # a step at work removes files, too
+            found = path.lstat()
+            if stat.S_ISREG(found.st_mode):
+                yield path, found.st_size
 
 
 def file_path(folder: Path, relative: str) -> Path:

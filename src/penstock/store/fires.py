@@ -29,12 +29,14 @@ _SOURCE = fires.c.source_id == sa.bindparam("this_source")
 _NEWEST = (fires.c.fired_at, fires.c.fire_key)
 
 _INSERT = Bulk(sa.insert(fires))
-_INSERT_UNLESS_THERE = {
-    kind: insert_into(fires).on_conflict_do_nothing(
-        index_elements=(fires.c.source_id, fires.c.fire_key)
-    )
-    for kind, insert_into in INSERT.items()
-}
+_INSERT_UNLESS_THERE = Bulk(
+    {
+        kind: insert_into(fires).on_conflict_do_nothing(
+            index_elements=(fires.c.source_id, fires.c.fire_key)
+        )
+        for kind, insert_into in INSERT.items()
+    }
+)
 _ONE = sa.select(fires).where(_SOURCE, fires.c.fire_key == sa.bindparam("this_key"))
 _LAST = sa.select(fires).where(_SOURCE).order_by(*(column.desc() for column in _NEWEST)).limit(1)
 _LAST_OF = _LAST.where(fires.c.outcome == sa.bindparam("this_outcome"))
@@ -42,7 +44,7 @@ _LAST_OF = _LAST.where(fires.c.outcome == sa.bindparam("this_outcome"))
 
 def insert(tx: Transaction, fire: Fire) -> bool:
     """Store a fire; False, and nothing stored, if it was done before (same source and key)."""
-    return tx.connection.execute(_INSERT_UNLESS_THERE[tx.kind], _values(fire)).rowcount == 1
+    return _INSERT_UNLESS_THERE.run(tx, [_values(fire)]) == 1
 
 
 def insert_many(tx: Transaction, many: Sequence[Fire]) -> None:

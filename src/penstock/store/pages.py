@@ -67,7 +67,7 @@ def cursor(key: Sequence[str | int]) -> str:
     return base64.urlsafe_b64encode(text.encode()).decode().rstrip("=")
 
 
-def _parts(cursor: str, order: Sequence[sa.Column[Any]]) -> list[tuple[str | int, sa.Column[Any]]]:
+def _parts(text: str, order: Sequence[sa.Column[Any]]) -> list[tuple[str | int, sa.Column[Any]]]:
     try:
         padded = text + "=" * (-len(text) % 4)
         key = json.loads(base64.b64decode(padded.encode("ascii"), altchars=b"-_", validate=True))

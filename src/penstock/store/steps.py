@@ -220,6 +220,11 @@ _COUNT_RUNNING = sa.select(sa.func.count()).where(
 _RUNNING_IDS = sa.select(step_runs.c.id).where(
     STEP_IN_LINE, step_runs.c.state == StepState.RUNNING.value
 )
+_WAITING_IDS = sa.select(step_runs.c.id).where(
+    STEP_IN_LINE,
+    step_runs.c.state == StepState.QUEUED.value,
+    step_runs.c.available_at > sa.bindparam("after"),
+)
 
 
 def count_running(tx: Transaction, compute: str) -> int:
@@ -231,6 +236,13 @@ def count_running(tx: Transaction, compute: str) -> int:
 def running_ids(tx: Transaction) -> list[str]:
     """Return the ids of all step runs that are running, on any compute target."""
     return list(tx.connection.execute(_RUNNING_IDS).scalars())
+
+
+def waiting_ids(tx: Transaction, after: datetime) -> list[str]:
+    """Return the ids of all queued step runs that may not start before some instant after
+    `after`."""
+    wanted = {"after": micros(after)}
+    return list(tx.connection.execute(_WAITING_IDS, wanted).scalars())
 
 
 def lock_line(tx: Transaction, compute: str) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from penstock.errors import Invalid, NotFound
@@ -214,6 +214,7 @@ class TestReadLog:
         assert read_log(folder, 4, 4, has_ended=True).is_complete
 
 
+@settings(deadline=None)
 @given(
     content=st.lists(st.sampled_from([b"\x80", b"\xc3", b"\xe2\x82", b"\xf0\x9f", b"\xff", b"a"]))
     .map(b"".join)

@@ -87,7 +87,7 @@ def watch(run: PipelineRun) -> None:
         is_over = False
         while not is_over:
             is_over = run.get_status() in ENDED
-            for step in run.get_steps():
+            for step in sorted(run.get_steps(), key=lambda step: STEPS.index(step.name)):
                 state = step.get_status()
                 if seen[step.name] == state:
                     continue
@@ -108,6 +108,14 @@ def show_score(run: PipelineRun) -> None:
     """Print what the last step logged."""
     metrics = run.find_step_run("score")[0].get_metrics()
     console.print(f"  R2 {metrics['r2']:.3f}, RMSE {metrics['rmse']:.1f}", style="bold green")
+
+
+def show_lateness(schedule: Schedule) -> None:
+    """Print the newest line of the schedule's record: what became of its last due time."""
+    last = next(schedule.get_fires())
+    if last.fire_time is not None:
+        late = (last.fired_at - last.fire_time).total_seconds()
+        console.print(f"  {last.outcome} {late * 1000:.0f} ms after its time: {last.reason}")
 
 
 def count_down(until: datetime) -> None:
@@ -146,6 +154,7 @@ def main() -> None:
         )
         count_down(upcoming[0])
         second = await_run(schedule, 2)
+        show_lateness(schedule)
         watch(second)
         show_score(second)
     finally:
@@ -160,4 +169,7 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    try:
+        main()
+    except KeyboardInterrupt:
+        sys.exit("Interrupted; the schedule, if it was created, is disabled.")

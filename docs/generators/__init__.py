@@ -1,0 +1,1 @@
+"""What `docs/generate.py` writes into the pages, one module for each page."""

@@ -1,0 +1,41 @@
+"""The states of runs and steps: the picture in core/states.py, its tables, and both vocabularies."""
+
+from __future__ import annotations
+
+from inspect import cleandoc
+
+from generators.markdown import table
+
+from penstock.core import states
+from penstock.core.states import RunState, StepState, history_status
+
+
+def page() -> str:
+    """Return the picture, every move, and the words for each state."""
+    return "\n\n".join([f"```text\n{_picture()}\n```", "## Every move", _moves(), _words()])
+
+
+def _picture() -> str:
+    lines = (states.__doc__ or "").splitlines()
+    return cleandoc("\n" + "\n".join(line for line in lines if line.startswith("    ")))
+
+
+def _moves() -> str:
+    tables = (("run", states.RUN_MOVES), ("step", states.STEP_MOVES))
+    rows = [
+        (kind, f"`{before}`", event, f"`{after}`")
+        for kind, moves in tables
+        for (before, event), after in moves.items()
+    ]
+    return table(("of a", "from", "event", "to"), rows)
+
+
+def _words() -> str:
+    known = list(dict.fromkeys([*StepState, *RunState], None))
+    by_value = {str(state.value): state for state in known}
+    rows = []
+    for value, state in by_value.items():
+        of = [kind for kind, enum in (("run", RunState), ("step", StepState)) if value in list(enum)]
+        word = history_status(state)
+        rows.append((f"`{value}`", " and ".join(of), f"`{word}`"))
+    return "## Two vocabularies\n\n" + table(("`get_status()`", "of a", "`status`"), rows)
