@@ -1,7 +1,7 @@
 """How many schedules one database carries: `python -m benchmarks fires`.
 
-A tick with none due among a million schedules, and ten thousand due in the same second, all fired and
-recorded, on SQLite with `synchronous=FULL`.
+A tick with none due among a million schedules, and ten thousand due in the same second, all fired
+and recorded, on SQLite with `synchronous=FULL`.
 """
 
 from __future__ import annotations
@@ -11,13 +11,14 @@ import time
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+from tests.builders import a_schedule, stored
+
 from benchmarks.figures import Figure, median
 from penstock.core.recurrence import Frequency, Recurrence, next_after, validated
 from penstock.daemon import scheduling
 from penstock.daemon.scheduling import TIMER
 from penstock.store import schedules, timers
 from penstock.store.database import Store
-from tests.builders import a_schedule, stored
 
 ASLEEP = 1_000_000
 DUE = 10_000
@@ -50,9 +51,7 @@ def _asleep(path: Path) -> Figure:
             for i in range(start, start + 20_000):
                 schedule = a_schedule(id=f"s{i:08d}", recurrence=rule, next_fire_time=later)
                 schedules.insert(tx, schedule)
-            timers.arm_many(
-                tx, [(TIMER, f"s{i:08d}", later) for i in range(start, start + 20_000)]
-            )
+            timers.arm_many(tx, [(TIMER, f"s{i:08d}", later) for i in range(start, start + 20_000)])
     seconds = []
     for _ in range(200):
         began = time.perf_counter()

@@ -1,8 +1,8 @@
 """How late a fire is: `python -m benchmarks latency`.
 
-One schedule: from the due time to the first line of its step, against a process that sleeps until the
-same kind of time and then starts the same script. A thousand schedules of one per minute: from the due
-time to the run being recorded.
+One schedule: from the due time to the first line of its step, against a process that sleeps until
+the same kind of time and then starts the same script. A thousand schedules of one per minute: from
+the due time to the run being recorded.
 """
 
 from __future__ import annotations
@@ -98,7 +98,8 @@ def _create(server: ServerProcess, pipeline_id: str, name: str, due: datetime) -
 
 
 def _many(server: ServerProcess, folder: Path) -> Figure:
-    """Spread a thousand schedules of one per minute over the minute and read when they were recorded."""
+    """Spread a thousand schedules of one per minute over the minute and read when they were
+    recorded."""
     for schedule in server.client.request("GET", SCHEDULES).json()["items"]:
         _disable(server, schedule["id"])
     pipeline_id = _publish(server, folder / "trivial", TRIVIAL)

@@ -73,7 +73,8 @@ def _address(config: Path, process: subprocess.Popen[bytes]) -> tuple[str, str]:
 
 
 def wait_until_ended(server: ServerProcess, run_id: str, *, hint_seconds: float) -> float:
-    """Return the wall-clock time at which a run ended, asking rarely before `hint_seconds` are over."""
+    """Return the wall-clock time at which a run ended, asking rarely before `hint_seconds` are
+    over."""
     time.sleep(hint_seconds * 0.8)
     route = f"/workspaces/default/runs/{run_id}"
     while True:

@@ -1,12 +1,14 @@
 """What running a pipeline costs beyond its processes: `python -m benchmarks steps`.
 
-A chain of 20 trivial steps, and 50 independent ones with two at a time, through a real server with its
-durable database, each against the same number of bare `python script.py` processes. Bare and ours take
-turns within one run, so that a busy machine disturbs both alike; the median ratio counts.
+A chain of 20 trivial steps, and 50 independent ones with two at a time, through a real server
+with its durable database, each against the same number of bare `python script.py` processes. Bare
+and ours take turns within one run, so that a busy machine disturbs both alike; the median ratio
+counts.
 """
 
 from __future__ import annotations
 
+import itertools
 import subprocess
 import sys
 import tempfile
@@ -51,7 +53,7 @@ def _steps(server: ServerProcess, source: Path, count: int) -> list[PythonScript
 
 def _chain(server: ServerProcess, source: Path, count: int) -> Pipeline:
     steps = _steps(server, source, count)
-    for before, after in zip(steps, steps[1:], strict=False):
+    for before, after in itertools.pairwise(steps):
         after.run_after(before)
     return Pipeline(server.workspace, steps)
 
@@ -74,7 +76,9 @@ def _bare(script: Path, count: int, workers: int) -> float:
     return time.perf_counter() - began
 
 
-def _ratio(server: ServerProcess, pipeline: Pipeline, bare: Callable[[], float]) -> dict[str, object]:
+def _ratio(
+    server: ServerProcess, pipeline: Pipeline, bare: Callable[[], float]
+) -> dict[str, object]:
     published = pipeline.publish(name="benchmark")
     body = {"experiment": "benchmark", "pipeline_id": published.id}
     ratios, seconds = [], []

@@ -1,7 +1,8 @@
 """How heavy Penstock is: `python -m benchmarks weight`.
 
 Start-up, idle load and memory of a real server; how long `import penstock` takes; how many
-distributions an installation brings (each in a fresh virtual environment, so this needs pip to work).
+distributions an installation brings (each in a fresh virtual environment, so this needs pip to
+work).
 """
 
 from __future__ import annotations
@@ -88,9 +89,7 @@ def _installed() -> list[Figure]:
             Figure(name=f"{label}: distributions", value=len(ours), unit="", limit=count_max)
         )
         if megabytes_max:
-            found.append(
-                Figure(name=f"{label}: size", value=size, unit="MB", limit=megabytes_max)
-            )
+            found.append(Figure(name=f"{label}: size", value=size, unit="MB", limit=megabytes_max))
     return found
 
 

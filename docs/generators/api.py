@@ -75,8 +75,7 @@ def _sent(operation: Mapping[str, Any]) -> str:
 
 def _answered(operation: Mapping[str, Any]) -> str:
     status, answer = next((s, a) for s, a in operation["responses"].items() if s != "default")
-    content = answer.get("content", {})
-    kinds = [_type(kind.get("schema", {})) for kind in content.values()]
+    kinds = [_type(kind["schema"]) for kind in answer.get("content", {}).values() if kind["schema"]]
     return f"{status} {', '.join(kinds)}".strip()
 
 

@@ -16,8 +16,8 @@ def page() -> str:
 
 
 def _picture() -> str:
-    lines = (states.__doc__ or "").splitlines()
-    return cleandoc("\n" + "\n".join(line for line in lines if line.startswith("    ")))
+    indented = [par for par in (states.__doc__ or "").split("\n\n") if par.startswith("    ")]
+    return cleandoc("\n" + "\n\n".join(indented))
 
 
 def _moves() -> str:

@@ -37,7 +37,6 @@ class Settings:
     host: str = "127.0.0.1"
     port: int = PORT  # 0: any free port
     steps_running_max: int = field(default_factory=lambda: os.cpu_count() or 1)
-    lease_seconds: float = 30.0  # for so long a claimed timer is left alone by everybody else
     step_poll_seconds: float = 1.0  # how often a running step is looked at
     stop_grace_seconds: float = 10.0  # between asking a step to end and making it
     late_seconds_max: float = 60.0  # a fire noticed later than this is caught up, not simply late
@@ -200,7 +199,6 @@ _READERS: Mapping[str, Callable[[str, Any], Any]] = {
     "host": _host,
     "port": _integer(0, 65_535),
     "steps_running_max": _integer(1, 100_000),
-    "lease_seconds": _positive,
     "step_poll_seconds": _positive,
     "stop_grace_seconds": _positive,
     "late_seconds_max": _positive,

@@ -16,11 +16,13 @@ import sys
 import threading
 import time
 from collections import Counter
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import httpx
+import pytest
 
 from penstock.core import recurrence
 from penstock.sdk.client import Client
@@ -80,16 +82,27 @@ class Victim:
         return Client(url, (self.folder / "config" / "token").read_text().strip())
 
 
-def test_fifty_kills_lose_nothing_double_nothing_and_leave_nothing_stuck(tmp_path: Path) -> None:
-    victim = Victim(tmp_path)
-    victim.start()
+@pytest.fixture
+def victim(tmp_path: Path) -> Iterator[Victim]:
+    """A server that is gone when the test is over, however it ends."""
+    server = Victim(tmp_path)
+    server.start()
+    yield server
+    server.kill()
+
+
+def test_fifty_kills_lose_nothing_double_nothing_and_leave_nothing_stuck(
+    victim: Victim, tmp_path: Path
+) -> None:
     pipeline_id = _publish(victim.client(), tmp_path)
     rules = _create_schedules(victim.client(), pipeline_id)
     users = Users(victim, pipeline_id)
     users.start()
     chance = random.Random(SEED)
     for _ in range(KILLS):
-        time.sleep(chance.uniform(0.05, 1.2))  # work for a while: the moment of the kill is the test
+        time.sleep(
+            chance.uniform(0.05, 1.2)
+        )  # work for a while: the moment of the kill is the test
         victim.kill()
         victim.start()
     users.stop()
@@ -206,7 +219,9 @@ def _when_all_have_ended(client: Client) -> dict[str, dict[str, Any]]:
         stuck = [run["id"] for run in runs if run["ended_at"] is None]
         if not stuck:
             return {run["id"]: run for run in runs}
-        assert time.monotonic() < deadline, f"{len(stuck)} of {len(runs)} runs are stuck: {stuck[:3]}"
+        assert time.monotonic() < deadline, (
+            f"{len(stuck)} of {len(runs)} runs are stuck: {stuck[:3]}"
+        )
         time.sleep(0.5)  # the steps are real processes: they take what they take
 
 

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any, Protocol, TypeVar
 
 from penstock.cli.session import Session
+from penstock.core.model import Status
 from penstock.errors import Invalid, NotFound
 from penstock.wire import PublishedPipelineDocument, ScheduleDocument
 
@@ -17,19 +18,19 @@ _ID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 
 
 class Named(Protocol):
-    """Something with an id and a name that others may have too."""
+    """Something with an id, and a name that others may have too."""
 
     @property
     def id(self) -> str: ...
     @property
-    def name(self) -> str: ...
+    def status(self) -> Status: ...
 
 
 Thing = TypeVar("Thing", bound=Named)
 
 
 def get_schedule(here: Session, word: str) -> ScheduleDocument:
-    """Return the schedule with this id, or the only one with this name, disabled ones included."""
+    """Return the schedule with this id, or the one that this name means."""
     if _ID.fullmatch(word):
         return here.client.read(ScheduleDocument, here.path("schedules", word))
     path = here.path("schedules")
@@ -38,7 +39,7 @@ def get_schedule(here: Session, word: str) -> ScheduleDocument:
 
 
 def get_pipeline(here: Session, word: str) -> PublishedPipelineDocument:
-    """Return the published pipeline with this id, or the only one with this name."""
+    """Return the published pipeline with this id, or the one that this name means."""
     if _ID.fullmatch(word):
         return here.client.read(PublishedPipelineDocument, here.path("pipelines", word))
     path = here.path("pipelines")
@@ -47,7 +48,9 @@ def get_pipeline(here: Session, word: str) -> PublishedPipelineDocument:
 
 
 def the_one(kind: str, word: str, named: Iterable[Thing]) -> Thing:
-    """Return the only thing of the name `word`.
+    """Return the only thing of the name `word`; of several, the only active one.
+
+    Nothing of the kind is ever deleted, so that a name collects disabled ones.
 
     Args:
         kind: the glossary's word for it, for the error.
@@ -56,14 +59,16 @@ def the_one(kind: str, word: str, named: Iterable[Thing]) -> Thing:
 
     Raises:
         NotFound: there is none.
-        Invalid: there are several; the message lists their ids.
+        Invalid: there are several, and not one of them active; the message lists their ids.
     """
     found = list(named)
     if not found:
         raise NotFound(
             kind=kind, id=word, hint=f"`penstock {kind} list --all` shows what there is."
         )
-    if len(found) > 1:
+    active = [thing for thing in found if thing.status is Status.ACTIVE]
+    meant = active if len(active) == 1 else found
+    if len(meant) > 1:
         raise Invalid(
             f"There are {len(found)} {kind}s of the name {word!r}; say which by its id: "
             f"{', '.join(thing.id for thing in found)}.",
@@ -71,7 +76,7 @@ def the_one(kind: str, word: str, named: Iterable[Thing]) -> Thing:
             value=word,
             ids=[thing.id for thing in found],
         )
-    return found[0]
+    return meant[0]
 
 
 def parameter_values(words: Sequence[str] | None) -> dict[str, Any]:

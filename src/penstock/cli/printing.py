@@ -165,7 +165,7 @@ class Printer:
 
     def _line(self, line: Text) -> None:
         if self.console.is_terminal:
-            self.console.print(line)
+            self.console.print(line, soft_wrap=True)  # the terminal breaks long lines
         else:
             self.console.file.write(line.plain.rstrip() + "\n")
 

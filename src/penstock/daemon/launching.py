@@ -35,6 +35,8 @@ WATCHED_POLL_SECONDS = 10.0
 
 # A pass that has done so much returns, so that the clock is read again.
 PASS_MAX = 1000
+# When another daemon is busy with what is due, this one looks again after so long.
+HELD_ELSEWHERE = timedelta(milliseconds=50)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -112,10 +114,11 @@ class Launching:
             is_step_due = step_due is not None and step_due <= now
             if not is_run_due and not is_step_due:
                 return Progress(done=done, next_due=earliest(run_due, step_due))
-            if is_run_due:
-                done += self._advance_due(now)
-            if is_step_due:
-                done += self._check_due(now)
+            moved = self._advance_due(now) if is_run_due else 0
+            looked = self._check_due(now) if is_step_due else 0
+            done += moved + looked
+            if moved + looked == 0:  # another daemon holds what is due
+                return Progress(done=done, next_due=now + HELD_ELSEWHERE)
             if done >= PASS_MAX:
                 return Progress(done=done, next_due=now)
 

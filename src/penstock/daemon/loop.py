@@ -20,7 +20,7 @@ from penstock.clock import Clock
 from penstock.compute.target import ComputeTarget
 from penstock.daemon import scheduling
 from penstock.daemon.launches import Surroundings
-from penstock.daemon.launching import Launching, Progress
+from penstock.daemon.launching import HELD_ELSEWHERE, Launching, Progress
 from penstock.daemon.running import Rules
 from penstock.errors import Unavailable
 from penstock.service.schedules import TIMER
@@ -112,7 +112,9 @@ class Daemon:
         # In a storm the runs wait until all fires are recorded: both write to one database.
         if counts.fired and counts.timers < scheduling.BATCH:
             self._wakes["running"].set()
-        return Progress(done=counts.timers, next_due=now)
+        return Progress(
+            done=counts.timers, next_due=now if counts.timers else now + HELD_ELSEWHERE
+        )
 
     # ---- the sleeping loop ----
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
-from functools import cached_property
 from typing import Any
 
 import penstock
@@ -16,7 +15,7 @@ from penstock.sdk.exceptions import ActivityFailedException
 from penstock.sdk.port_data import PortDataReference
 from penstock.sdk.published import PublishedPipeline, checked_id
 from penstock.sdk.run import Document, Run
-from penstock.sdk.run_files import NoFiles, logs_folder
+from penstock.sdk.run_files import logs_folder
 from penstock.sdk.run_filters import fits, has_tags
 from penstock.sdk.step_run import StepRun, interrupted
 from penstock.sdk.watching import RunWatch
@@ -184,10 +183,6 @@ class PipelineRun(Run):
             id=pipeline_output_name,
         )
 
-    @cached_property
-    def _files(self) -> NoFiles:
-        return NoFiles(self._workspace.client, self._route("files"))
-
     def get_all_logs(self, destination: str | None = None) -> list[str]:
         """Write the logs of every step run below a folder per step, and return their paths."""
         folder = logs_folder(destination)
@@ -198,10 +193,6 @@ class PipelineRun(Run):
         ]
 
     # ---- ending ----------------------------------------------------------------------------------
-
-    def cancel(self) -> None:
-        """Ask for the run to be cancelled; one that has ended stays as it is."""
-        self._workspace.client.send(RunDocument, "POST", self._route("cancel"))
 
     def wait_for_completion(
         self,

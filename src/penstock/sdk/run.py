@@ -22,7 +22,7 @@ from penstock.sdk.filing_run import FilingRun
 from penstock.sdk.logging_run import LoggingRun
 from penstock.sdk.notices import deprecated
 from penstock.sdk.offline_run import OfflineRun
-from penstock.sdk.run_files import RunFiles
+from penstock.sdk.run_files import NoFiles, RunFiles
 from penstock.sdk.run_filters import fits, tag_filter
 from penstock.wire import MetricDocument, RunChanges, RunDocument, StepRunDocument
 
@@ -331,7 +331,9 @@ class Run(FilingRun, LoggingRun):
 
     @cached_property
     def _files(self) -> RunFiles:
-        return RunFiles(self._workspace.client, self._route("files"))
+        path = self._route("files")
+        kind = NoFiles if self._collection == "runs" else RunFiles
+        return kind(self._workspace.client, path)
 
     # ---- ending ----------------------------------------------------------------------------------
 
@@ -346,10 +348,18 @@ class Run(FilingRun, LoggingRun):
             print(f"{error_details}", file=sys.stderr)
 
     def cancel(self) -> None:
-        """Ask for the run to be cancelled; one that has ended stays as it is."""
-        raise Conflict(
-            f"The run {self._id} cannot be cancelled by itself; cancel its pipeline run."
-        )
+        """Ask for a pipeline run to be cancelled; one that has ended stays as it is.
+
+        Raises:
+            Conflict: this is a step run; what can be cancelled is its pipeline run.
+        """
+        document = self._read()
+        if isinstance(document, StepRunDocument):
+            raise Conflict(
+                f"The step run {self._id} cannot be cancelled alone; cancel its pipeline run "
+                f"{document.run_id}."
+            )
+        self._workspace.client.send(RunDocument, "POST", self._route("cancel"))
 
     def wait_for_completion(
         self,

@@ -8,7 +8,7 @@ from typing import Any
 
 import penstock
 from penstock.core.states import STEP_ENDS
-from penstock.errors import Conflict, NotFound
+from penstock.errors import NotFound
 from penstock.sdk.client import Patience
 from penstock.sdk.exceptions import ExperimentExecutionException
 from penstock.sdk.port_data import PortDataReference, StepRunOutput
@@ -154,13 +154,6 @@ class StepRun(Run):
     def child_run(self, name: Any = None, run_id: Any = None, outputs: Any = None) -> Run:
         """Raise NotImplementedError: a step run has no children."""
         raise NotImplementedError("A step run has no children; submit a pipeline instead.")
-
-    def cancel(self) -> None:
-        """Raise Conflict: what can be cancelled is the pipeline run."""
-        raise Conflict(
-            f"The step run {self._id} cannot be cancelled alone; cancel its pipeline run "
-            f"{self.pipeline_run_id}."
-        )
 
     def wait_for_completion(
         self,

@@ -7,17 +7,25 @@ from dataclasses import dataclass
 import pytest
 
 from penstock.cli.naming import parameter_values, the_one
+from penstock.core.model import Status
 from penstock.errors import Invalid, NotFound
 
 
 @dataclass
 class Thing:
     id: str
-    name: str = "nightly"
+    status: Status = Status.ACTIVE
 
 
 def test_a_name_that_one_thing_has_means_it() -> None:
     assert the_one("schedule", "nightly", [Thing("1")]).id == "1"
+
+
+def test_of_several_a_name_means_the_only_active_one() -> None:
+    old = [Thing("1", Status.DISABLED), Thing("2", Status.DEPRECATED)]
+    assert the_one("schedule", "nightly", [*old, Thing("3")]).id == "3"
+    with pytest.raises(Invalid, match="1, 2"):
+        the_one("schedule", "nightly", old)
 
 
 def test_an_unknown_name_is_not_found_and_says_where_to_look() -> None:

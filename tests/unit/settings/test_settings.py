@@ -56,10 +56,10 @@ def test_the_database_lies_in_a_home_that_was_chosen(home: Path) -> None:
 
 
 def test_options_win_over_environment_over_file_over_defaults(home: Path) -> None:
-    (config(home) / "penstock.toml").write_text("port = 1\nhost = 'localhost'\nlease_seconds = 2\n")
+    (config(home) / "penstock.toml").write_text("port = 1\nhost = 'localhost'\nstep_poll_seconds = 2\n")
     environ = {"HOME": str(home), "PENSTOCK_PORT": "2", "PENSTOCK_HOST": "127.0.0.2"}
     settings = Settings.load(environ, port=3, host=None)
-    assert (settings.port, settings.host, settings.lease_seconds) == (3, "127.0.0.2", 2.0)
+    assert (settings.port, settings.host, settings.step_poll_seconds) == (3, "127.0.0.2", 2.0)
 
 
 def test_an_empty_variable_counts_as_absent(home: Path) -> None:
@@ -76,7 +76,6 @@ def test_every_field_can_be_set_by_its_variable(home: Path) -> None:
         PENSTOCK_HOST="::1",
         PENSTOCK_PORT="0",
         PENSTOCK_STEPS_RUNNING_MAX="7",
-        PENSTOCK_LEASE_SECONDS="1.5",
         PENSTOCK_STEP_POLL_SECONDS="0.5",
         PENSTOCK_STOP_GRACE_SECONDS="2",
         PENSTOCK_LATE_SECONDS_MAX="3",
@@ -90,7 +89,6 @@ def test_every_field_can_be_set_by_its_variable(home: Path) -> None:
         host="::1",
         port=0,
         steps_running_max=7,
-        lease_seconds=1.5,
         step_poll_seconds=0.5,
         stop_grace_seconds=2.0,
         late_seconds_max=3.0,
@@ -108,8 +106,6 @@ def test_every_field_can_be_set_by_its_variable(home: Path) -> None:
         ("PENSTOCK_PORT", "nan"),
         ("PENSTOCK_PORT", "1e999"),
         ("PENSTOCK_STEPS_RUNNING_MAX", "0"),
-        ("PENSTOCK_LEASE_SECONDS", "0"),
-        ("PENSTOCK_LEASE_SECONDS", "inf"),
         ("PENSTOCK_STEP_POLL_SECONDS", "-1"),
         ("PENSTOCK_STOP_GRACE_SECONDS", "soon"),
         ("PENSTOCK_HOST", "http://localhost"),
