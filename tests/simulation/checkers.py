@@ -158,6 +158,7 @@ class Referee:
         self._steps_running_max = steps_running_max
         self._late = timedelta(seconds=late_seconds_max)
         self._fires_seen = 0
+        self._raw: dict[str, dict[str, tuple[Any, ...]]] = {}
         machine.on_start = self.on_start
 
     def complain(self, text: str) -> None:
@@ -201,31 +202,38 @@ class Referee:
         """See what the last commit changed, and whether it may be so."""
         self.commits += 1
         fires = sorted(self._new_fires(), key=lambda f: (f.source_id, f.fire_time, f.key))
-        before = self.runs
-        self.runs = {r.id: r for r in self._rows(_RUNS, _run_row)}
+        before, self.runs = self.runs, self._read(_RUNS, _run_row, self.runs)
         started = {fire.run_id for fire in fires if fire.run_id}
         for run in self.runs.values():
             old = before.get(run.id)
             if old is None:
                 self._check_new_run(run, started)
-            elif old != run:
-                self._check_run_move(old, run)
+            elif old is not run:
+                self._check_run_move(before, run)
         self._check_steps()
         active = self._active(before.values())
         for source_id, group in _grouped(fires):
             self._check_fires(source_id, group, active.get(source_id, []))
         for run in self.runs.values():
+            if run is before.get(run.id):
+                continue
             if run.state in RUN_ENDS and before.get(run.id, run).state not in RUN_ENDS:
                 self._check_end(run)
 
-    def _rows(self, query: str, make: Any) -> Iterator[Any]:
-        return (make(row) for row in self._database.execute(query))
+    def _read(self, query: str, make: Any, before: dict[str, Any]) -> dict[str, Any]:
+        """Return the rows of a table by id; what has not changed is the same object as before."""
+        raw = {row[0]: row for row in self._database.execute(query)}
+        known = self._raw.get(query, {})
+        self._raw[query] = raw
+        return {
+            id: before[id] if known.get(id) == row else make(row) for id, row in raw.items()
+        }
 
     def _new_fires(self) -> list[FireRow]:
         (count,) = self._database.execute("SELECT count(*) FROM fires").fetchone()
         if count == self._fires_seen:
             return []
-        rows = [fire for fire in self._rows(_FIRES, _fire_row)]
+        rows = [_fire_row(row) for row in self._database.execute(_FIRES)]
         new = [fire for fire in rows if (fire.source_id, fire.key) not in self.fires]
         self._fires_seen = count
         self.require(count == len(self.fires) + len(new), "two fires have one key")
@@ -366,7 +374,8 @@ class Referee:
         if run.schedule_id is not None:
             self.require(run.id in started, f"a run without a fire: {run}")
 
-    def _check_run_move(self, old: RunRow, run: RunRow) -> None:
+    def _check_run_move(self, before: dict[str, RunRow], run: RunRow) -> None:
+        old = before[run.id]
         if old.state != run.state:
             self._note("run", run.id, run.schedule_id, run.fire_time, run.state)
             is_legal = (old.state, run.state) in _RUN_PATHS
@@ -377,7 +386,8 @@ class Referee:
                 other
                 for other in self.runs.values()
                 if other.schedule_id == run.schedule_id and other.id != run.id
-                if other.state == "Running"
+                if (other.id in before and before[other.id].state == other.state == "Running")
+                or (other.state == "Running" and other.is_queued)
                 or (other.state == "NotStarted" and other.is_queued and _due(other) < _due(run))
             ]
             self.require(not earlier, f"out of its turn: {run} before {earlier}")
@@ -411,11 +421,10 @@ class Referee:
     # ---- steps -----------------------------------------------------------------------------------
 
     def _check_steps(self) -> None:
-        before = self.steps
-        self.steps = {s.id: s for s in self._rows(_STEPS, _step_row)}
+        before, self.steps = self.steps, self._read(_STEPS, _step_row, self.steps)
         for step in self.steps.values():
             old = before.get(step.id)
-            if old == step:
+            if old is step:
                 continue
             self._note("step", step.id, step.step_id, step.attempt, step.state)
             if old is None:

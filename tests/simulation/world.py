@@ -132,7 +132,7 @@ class World:
         self.faults = Faults(Random(f"{seed}/faults"), self.chance.choice([0, 0.5, 1, 1, 1, 3]))
         self.users = Random(f"{seed}/users")
         self.tempo = self.chance.choice(list(workload.TEMPI))
-        self.steps_planned = self.chance.randint(25, 60)
+        self.steps_planned = self.chance.randint(20, 45)
         self._ground = ground
         self._home = ground.home
         self._machine = Machine(Random(f"{seed}/machine"), self.clock, self.true_now)
@@ -367,11 +367,15 @@ class World:
                 continue
             self._work(server, lane)
         for server in self.servers:
-            process = server.process
-            if process is not None and process.copies and "running" not in server.busy:
-                copies, process.copies[:] = list(process.copies), []
-                for copy in copies:
-                    self._guarded(server, "running", copy)
+            self._copy(server)
+
+    def _copy(self, server: _Server) -> None:
+        """Let the thread of a daemon that copies data finish what it was given."""
+        process = server.process
+        if process is not None and "running" not in server.busy:
+            copies, process.copies[:] = list(process.copies), []
+            for copy in copies:
+                self._guarded(server, "running", copy)
 
     def _work(self, server: _Server, lane: str) -> None:
         """Let one lane of a daemon do what is due, as its loop would."""
@@ -380,7 +384,7 @@ class World:
             return
         if lane == "running":
             self._guarded(server, lane, lambda: self._recover_if_needed(server))
-        troubles, commits = process.troubles, self.referee.commits
+        troubles = process.troubles
         for _ in range(PASSES_MAX):
             now = self.clock.now()
             done: list[int] = []
@@ -582,9 +586,7 @@ class World:
         self._pass_time(timedelta(seconds=40))  # the last back-off of a schedule that failed
         self._let_daemons_work(all_of_them=True)
         self._raise_complaints()
-        for notes in self.referee.schedules.values():
-            if notes.is_active:
-                self._update(notes, wire.ScheduleChanges(status=Status.DISABLED))
+        self._disable_all()
         # What would run for ever is cancelled; everything else must end by itself.
         endless = {a.run_id for a in self._machine.alive if a.ends_at is None}
         for id in sorted(endless):
@@ -597,6 +599,15 @@ class World:
         self._drain()
         self.referee.check_end()
 
+    def _disable_all(self) -> None:
+        now, changes = self.clock.now(), wire.ScheduleChanges(status=Status.DISABLED)
+        active = [id for id, notes in self.referee.schedules.items() if notes.is_active]
+        with self._ground.store.begin() as tx:
+            for id in active:
+                disabled = schedules.update(tx, ADMIN, self._ground.workspace, id, changes, now)
+                self.referee.updated(disabled, now)
+        self.referee.look()
+
     def _drain(self) -> None:
         limit = self.true_now + timedelta(hours=24)
         for _ in range(HEAL_STEPS_MAX):
@@ -607,7 +618,10 @@ class World:
                 break
             self.step_number += 1
             self._move_time(is_calm=True)
-            self._let_daemons_work(all_of_them=True)
+            self._pass_time(timedelta(seconds=1))
+            server = self.chance.choice(self.servers)
+            self._work(server, "running")
+            self._copy(server)
         self._pass_time(timedelta(seconds=60))  # what is left of timers must go
         self._let_daemons_work(all_of_them=True)
 

@@ -35,6 +35,10 @@ class AccessToken(NamedTuple):
     expires_on: int
 
 
+def _with_expiry(token: str) -> AccessToken:
+    return AccessToken(token, int((SystemClock().now() + _TOKEN_LIFETIME).timestamp()))
+
+
 class AbstractAuthentication:
     """Someone who has a token."""
 
@@ -48,8 +52,7 @@ class AbstractAuthentication:
 
     def get_token(self, *scopes: str, **kwargs: Any) -> AccessToken:
         """Return the token with a time at which to ask again."""
-        expires_at = SystemClock().now() + _TOKEN_LIFETIME
-        return AccessToken(self._token(), int(expires_at.timestamp()))
+        return _with_expiry(self._token())
 
     def signed_session(self, session: Any = None) -> Any:
         """Return `session`, or a new httpx.Client, that sends the token with every request."""
@@ -112,6 +115,12 @@ class TokenAuthentication(AbstractAuthentication):
         """Keep the function; it is called whenever a token is needed."""
         super().__init__(cloud)
         self._get_token = get_token_for_audience
+
+    def get_token(  # type: ignore[override]  # the old signature
+        self, audience: Audience = Audience.ARM
+    ) -> AccessToken:
+        """Return what the function returns for an audience."""
+        return _with_expiry(self._get_token(audience))
 
     def _token(self) -> str:
         return self._get_token(Audience.AZUREML)

@@ -77,6 +77,10 @@ class Pipeline:
         """The pipeline as it will run, before its files are uploaded."""
         return self._graph
 
+    def service_endpoint(self) -> str:
+        """Return the server's address."""
+        return self.workspace.client.url
+
     def _built(
         self, snapshot_ids: Mapping[PipelineStep, str], registered: list[str], *, is_dry: bool
     ) -> Graph:

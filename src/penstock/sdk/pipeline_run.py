@@ -68,11 +68,6 @@ class PipelineRun(Run):
         return self._read().state.value
 
     @property
-    def description(self) -> str:
-        """What it is for."""
-        return self._read().description
-
-    @property
     def cause(self) -> str:
         """What started it, in a sentence."""
         return self._read().cause

@@ -109,6 +109,11 @@ class OutputPortBinding:
         return self._data_type
 
     @property
+    def training_output(self) -> Any:
+        """The training output that was given."""
+        return self._training_output
+
+    @property
     def pipeline_output_name(self) -> str | None:
         """The name under which the whole pipeline shows this output."""
         return self._pipeline_output_name
@@ -263,6 +268,11 @@ class InputPortBinding:
     def data_reference_name(self) -> str:
         """The name of the input, as its environment variable has it."""
         return self._name
+
+    @property
+    def additional_transformations(self) -> Any:
+        """The transformations that were given."""
+        return self._additional_transformations
 
     @property
     def is_resource(self) -> bool:

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
-from functools import cached_property, lru_cache
+from functools import cached_property
 from typing import Any
 
 import penstock
@@ -15,13 +14,13 @@ from penstock.sdk import metrics
 from penstock.sdk.client import Patience
 from penstock.sdk.exceptions import (
     ActivityFailedException,
-    RunEnvironmentException,
     UserErrorException,
 )
 from penstock.sdk.filing_run import FilingRun
 from penstock.sdk.logging_run import LoggingRun
 from penstock.sdk.notices import deprecated
 from penstock.sdk.offline_run import OfflineRun
+from penstock.sdk.run_context import current_run
 from penstock.sdk.run_files import NoFiles, RunFiles
 from penstock.sdk.run_filters import fits, tag_filter
 from penstock.wire import MetricDocument, RunChanges, RunDocument, StepRunDocument
@@ -89,16 +88,7 @@ class Run(FilingRun, LoggingRun):
         Raises:
             RunEnvironmentException: there is no run, and `allow_offline` is False.
         """
-        environ = os.environ
-        names = ("AZUREML_RUN_ID", "AZUREML_ARM_WORKSPACE_NAME", "AZUREML_ARM_PROJECT_NAME")
-        if all(environ.get(name) for name in names):
-            return _own_run(*(environ[name] for name in names), environ.get("AZUREML_ROOT_RUN_ID"))
-        if allow_offline:
-            return _offline_run()
-        raise RunEnvironmentException(
-            "This process is not a step of a run: AZUREML_RUN_ID is not set. Submit the script as "
-            "a PythonScriptStep, or call Run.get_context() without allow_offline=False."
-        )
+        return current_run(allow_offline=allow_offline)
 
     @classmethod
     def get_submitted_run(cls, **kwargs: Any) -> penstock.StepRun | OfflineRun:
@@ -173,6 +163,15 @@ class Run(FilingRun, LoggingRun):
     def display_name(self) -> str:
         """The same as `name`."""
         return self.name
+
+    @property
+    def description(self) -> str:
+        """What it is for; may be set."""
+        return getattr(self._read(), "description", "")
+
+    @description.setter
+    def description(self, text: str) -> None:
+        self._change(RunChanges(description=text))
 
     @property
     def status(self) -> str:
@@ -408,23 +407,6 @@ def _found(workspace: penstock.Workspace, run_id: str) -> Document:
             return workspace.client.read(StepRunDocument, workspace.route("step-runs", run_id))
         except NotFound:
             raise error from None
-
-
-@lru_cache(maxsize=8)
-def _own_run(
-    run_id: str, workspace_name: str, experiment_name: str, root_run_id: str | None
-) -> penstock.StepRun:
-    """Return the run of this process; nothing is asked of the server, so that it starts fast."""
-    workspace = penstock.Workspace._in_step(os.environ, workspace_name)
-    experiment = penstock.Experiment._known(workspace, experiment_name)
-    run = penstock.StepRun(experiment, run_id, root_run_id or "", "")
-    run._is_own = True
-    return run
-
-
-@lru_cache(maxsize=1)
-def _offline_run() -> OfflineRun:
-    return OfflineRun()
 
 
 def _texts(values: Mapping[str, Any]) -> dict[str, str]:

@@ -22,9 +22,7 @@ _LISTED_MAX = 5
 # .amlignore, where there is one, stands instead of .gitignore.
 IGNORE_FILES = (".amlignore", ".gitignore")
 # What no step needs. outputs/ and logs/ are where a step finds its own empty folders.
-_ALWAYS = parsed(
-    [".git/", ".azureml/", ".ipynb_checkpoints/", "__pycache__/", "*.pyc", "/outputs", "/logs"]
-)
+_ALWAYS = parsed([".git/", ".ipynb_checkpoints/", "__pycache__/", "*.pyc", "/outputs", "/logs"])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from penstock.core.states import RUN_ENDS, STEP_ENDS, StepState
-from penstock.errors import ServerUnreachable
+from penstock.errors import Unavailable
 from penstock.sdk.client import Client, Patience
 from penstock.wire import LogDocument, RunDocument, StepRunDocument
 
 AWAY_SECONDS_MAX = 120.0
-"""For so long a wait goes on while the server does not answer: it may be starting anew."""
+"""For so long a wait goes on while the server does not answer or is busy: it may be starting."""
 
 
 class LogTail:
@@ -59,7 +59,13 @@ class RunWatch:
     """Follows a pipeline run until it ends, printing what happens."""
 
     def __init__(
-        self, client: Client, run_path: str, step_path: Callable[[str], str], *, is_quiet: bool
+        self,
+        client: Client,
+        run_path: str,
+        step_path: Callable[[str], str],
+        *,
+        is_quiet: bool,
+        away_seconds_max: float = AWAY_SECONDS_MAX,
     ) -> None:
         """Follow the run at the API path `run_path`.
 
@@ -68,11 +74,13 @@ class RunWatch:
             run_path: of the run.
             step_path: from a step run's id to its path.
             is_quiet: print nothing.
+            away_seconds_max: for so long the server may be away in between.
         """
         self._client = client
         self._run_path = run_path
         self._step_path = step_path
         self._is_quiet = is_quiet
+        self._away_seconds_max = away_seconds_max
         self._said: dict[str, str] = {}
         self._tails: dict[str, LogTail] = {}
 
@@ -90,8 +98,8 @@ class RunWatch:
                     return run
                 if has_news:
                     patience.hurry()
-            except ServerUnreachable:
-                away = away or Patience(AWAY_SECONDS_MAX)
+            except Unavailable:
+                away = away or Patience(self._away_seconds_max)
                 if away.is_over:
                     raise
             patience.wait()

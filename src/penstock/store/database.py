@@ -20,6 +20,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from contextvars import ContextVar
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from operator import itemgetter
 from pathlib import Path
 from typing import Any, TypeVar
@@ -503,9 +504,11 @@ def micros_or_none(instant: datetime | None) -> int | None:
 
 def instant(value: int | None) -> datetime | None:
     """Return the aware UTC datetime of microseconds since 1970; None for None."""
-    return None if value is None else _EPOCH + timedelta(microseconds=value)
+    return None if value is None else at(value)
 
 
+# The same few instants are read again and again: the tick of a batch, when a schedule was made.
+@lru_cache(maxsize=65_536)
 def at(value: int) -> datetime:
     """Return the aware UTC datetime of microseconds since 1970."""
     return _EPOCH + timedelta(microseconds=value)

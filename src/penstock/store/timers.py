@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
+from operator import itemgetter
 from typing import Any
 
 import sqlalchemy as sa
@@ -144,19 +145,17 @@ def due(tx: Transaction, kind: str, now: datetime, limit: int) -> list[Timer]:
     ]
 
 
-def _due(
-    tx: Transaction, kinds: Sequence[str], now: datetime, limit: int
-) -> list[tuple[str, str, int, int, int]]:
+def _due(tx: Transaction, kinds: Sequence[str], now: datetime, limit: int) -> list[Sequence[Any]]:
     """Return the rows of the `limit` timers that are due longest.
 
     Kind by kind, since the index begins with it: each is one short search, however many timers of
     other kinds sleep or wait.
     """
-    rows: list[tuple[str, str, int, int, int]] = []
+    rows: list[Sequence[Any]] = []
     for kind in kinds:
         wanted = {"this_kind": kind, "now": micros(now), "limit": limit}
-        rows += [tuple(row) for row in tx.connection.execute(_DUE, wanted).all()]
-    rows.sort(key=lambda row: (row[2], row[0], row[1]))
+        rows += tx.connection.execute(_DUE, wanted).all()
+    rows.sort(key=itemgetter(2, 0, 1))
     return rows[:limit]
 
 

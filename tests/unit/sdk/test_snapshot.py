@@ -35,7 +35,6 @@ def test_what_no_step_needs_is_left_out(tmp_path):
         "outputs/model",
         "logs/x",
         "pkg/outputs/kept.py",
-        ".azureml/config.json",
         "venv/pyvenv.cfg",
         "venv/lib/big.py",
     )
