@@ -42,14 +42,14 @@ Item = TypeVar("Item")
 class Request(BaseModel):
     """What a client sends: unknown keys are refused."""
 
-    model_config = ConfigDict(extra="forbid", defer_build=True)
+    model_config = ConfigDict(extra="forbid")
 
 
 class Document(BaseModel):
     """What the server answers: unknown keys are ignored, so that an older client reads a newer
     server."""
 
-    model_config = ConfigDict(extra="ignore", defer_build=True)
+    model_config = ConfigDict(extra="ignore")
 
 
 class Page(Document, Generic[Item]):

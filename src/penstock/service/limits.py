@@ -19,7 +19,7 @@ from penstock import wire
 from penstock.errors import Invalid
 
 # NUL ends a text for processes and PostgreSQL; half of a surrogate pair cannot be encoded.
-_NOT_TEXT = re.compile("[\0\ud800-\udfff]")
+NOT_TEXT = re.compile("[\0\ud800-\udfff]")
 _SHOWN_MAX = 100
 
 # By the name of the field; every other text may be as long as a word of a command line.
@@ -49,12 +49,12 @@ def check(request: wire.Request) -> None:
         check_text(where, text, most)
     for name in ("tags", "properties"):
         check_notes(name, getattr(request, name, None) or {})
-    check_parameters(getattr(request, "parameters", None) or {})
+    _check_size(getattr(request, "parameters", None) or {})
 
 
 def check_text(where: str, text: str, most: int = wire.TEXT_MAX) -> None:
     """Refuse a text that is longer than `most` or cannot be stored; `where` names its field."""
-    if _NOT_TEXT.search(text):
+    if NOT_TEXT.search(text):
         raise Invalid(
             field=where,
             value=_shown(text),
@@ -81,6 +81,10 @@ def check_parameters(parameters: Mapping[str, Any]) -> None:
     """Refuse assignments that are too large together, or hold text that cannot be stored."""
     for where, text, most in _texts(parameters, "parameters", wire.TEXT_MAX):
         check_text(where, text, most)
+    _check_size(parameters)
+
+
+def _check_size(parameters: Mapping[str, Any]) -> None:
     size = len(json.dumps(parameters, default=str))
     if size > wire.PARAMETERS_MAX:
         raise Invalid(

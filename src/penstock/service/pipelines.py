@@ -13,6 +13,7 @@ from penstock.core.access import Actor
 from penstock.core.model import PublishedPipeline, Status, Workspace
 from penstock.core.pipeline import Graph, ParameterKind, SourceKind
 from penstock.errors import InUse, Invalid, InvalidPipeline
+from penstock.service import limits
 from penstock.service.access import require
 from penstock.store import activity, runs, schedules
 from penstock.store import pipelines as rows
@@ -27,11 +28,13 @@ def publish(
     pipeline.
 
     Raises:
-        Invalid: neither or both of `graph` and `run_id` are given.
+        Invalid: neither or both of `graph` and `run_id` are given; text that cannot be stored, or
+            too much of it.
         InvalidPipeline: the graph cannot run; every reason is listed.
         NotFound: there is no such run.
     """
     require(actor, "pipeline.publish", workspace_id=workspace.id)
+    limits.check(request)
     if (request.graph is None) == (request.run_id is None):
         raise Invalid("Publish either a graph or the graph of a run.", field="graph")
     should_continue = request.continue_on_step_failure
@@ -99,6 +102,7 @@ def change_status(
         InUse: it is to be disabled while active schedules refer to it; they are named.
     """
     require(actor, "pipeline.write", workspace_id=workspace.id)
+    hold(tx, id)
     published = rows.get(tx, workspace.id, id)
     if published.status is status:
         return published
@@ -109,6 +113,14 @@ def change_status(
         tx, actor, published, f"pipeline.{'enable' if status is Status.ACTIVE else 'disable'}", now
     )
     return rows.get(tx, workspace.id, id)
+
+
+def hold(tx: Transaction, id: str) -> None:
+    """Keep the status of a published pipeline as it is until the transaction ends.
+
+    For whoever decides by it: a schedule must not become active while its pipeline is disabled.
+    """
+    tx.lock(f"pipeline/{id}")
 
 
 def _refuse_if_scheduled(tx: Transaction, published: PublishedPipeline) -> None:

@@ -27,7 +27,7 @@ from penstock.core.pipeline import (
 )
 from penstock.core.states import RUN_ENDS, RunState
 from penstock.errors import Conflict, Invalid, InvalidParameters, NotFound
-from penstock.service import pipelines, workspaces
+from penstock.service import limits, pipelines, workspaces
 from penstock.service.access import require
 from penstock.store import activity, timers
 from penstock.store import metrics as metric_rows
@@ -35,7 +35,7 @@ from penstock.store import pipelines as pipeline_rows
 from penstock.store import runs as rows
 from penstock.store import steps as step_rows
 from penstock.store import workspaces as workspace_rows
-from penstock.store.database import Transaction, new_id
+from penstock.store.database import AlreadyThere, Transaction, new_id
 
 
 def submit(
@@ -60,13 +60,15 @@ def submit(
         submission_key: the caller's name for this submission.
 
     Raises:
-        Invalid: neither or both of `graph` and `pipeline_id`; a bad experiment name.
+        Invalid: neither or both of `graph` and `pipeline_id`; a bad experiment name; text that
+            cannot be stored, or too much of it.
         InvalidPipeline: the graph cannot run.
         InvalidParameters: unknown parameters, wrong types, unknown datastores; all of them at once.
         NotFound: there is no such published pipeline or parent run.
         Conflict: the published pipeline is disabled.
     """
     require(actor, "run.submit", workspace_id=workspace.id)
+    limits.check(request)
     if submission_key is not None:
         earlier = rows.find_by_submission_key(tx, workspace.id, submission_key)
         if earlier is not None:
@@ -76,7 +78,7 @@ def submit(
         rows.get(tx, workspace.id, request.parent_run_id)
     workspaces.ensure_experiment(tx, actor, workspace, request.experiment, now)
     values = resolve_parameters(graph, request.parameters)
-    _check_data_paths(tx, workspace, graph, values)
+    check_data_paths(tx, workspace, graph, values)
     run = compose(
         workspace_id=workspace.id,
         experiment=request.experiment,
@@ -94,9 +96,19 @@ def submit(
         tags=request.tags,
         properties=request.properties,
     )
-    rows.insert(tx, run, submission_key)
+    try:
+        with tx.savepoint():
+            rows.insert(tx, run, submission_key)
+    except AlreadyThere:  # the same submission came twice at once, and the other was quicker
+        return _submitted(tx, workspace, submission_key)
     timers.arm(tx, "run", run.id, now)
     _note(tx, actor, run, "run.submit", now)
+    return run
+
+
+def _submitted(tx: Transaction, workspace: Workspace, submission_key: str | None) -> Run:
+    run = rows.find_by_submission_key(tx, workspace.id, submission_key or "")
+    assert run is not None, "only the submission key can have been there"
     return run
 
 
@@ -177,9 +189,10 @@ def _target(
     return published, published.graph_id, graph
 
 
-def _check_data_paths(
+def check_data_paths(
     tx: Transaction, workspace: Workspace, graph: Graph, values: Mapping[str, Any]
 ) -> None:
+    """Refuse parameters that hold a path on a datastore that is not in the workspace."""
     known: set[str] | None = None
     found = []
     for parameter in graph.parameters:
@@ -299,8 +312,11 @@ def cancel(
     asking once."""
     require(actor, "run.cancel", workspace_id=workspace.id)
     run = rows.get(tx, workspace.id, id)
-    if run.state not in RUN_ENDS and rows.request_cancel(tx, id, now):
-        timers.arm(tx, "run", id, now)
+    if run.state in RUN_ENDS:
+        return run
+    # First the timer, then the run, as the daemon does: so neither waits for the other.
+    timers.arm(tx, "run", id, now)
+    if rows.request_cancel(tx, id, now):
         _note(tx, actor, run, "run.cancel", now)
     return rows.get(tx, workspace.id, id)
 
@@ -317,7 +333,10 @@ def change(
 
     Raises:
         Conflict: a property is already there with another value; properties are never changed.
+        Invalid: text that cannot be stored, or too many tags or properties.
     """
+    limits.check(changes)
+    tx.lock(f"notes/{id}")  # two who add a tag each must not lose one
     run = get(tx, actor, workspace, id)
     require(actor, "run.write", workspace_id=workspace.id, run_id=id)
     rows.set_notes(
@@ -339,6 +358,8 @@ def change_step(
     now: datetime,
 ) -> StepRun:
     """Set or remove tags and add properties of a step run; see `change`."""
+    limits.check(changes)
+    tx.lock(f"notes/{step_run_id}")
     step_run, run = _step_and_run(tx, actor, workspace, step_run_id)
     require(actor, "run.write", workspace_id=workspace.id, run_id=run.id)
     step_rows.set_notes(
@@ -354,7 +375,9 @@ def _changed_tags(tags: Mapping[str, str], changes: wire.RunChanges) -> dict[str
     if changes.tags is None and not changes.removed_tags:
         return None
     kept = {name: value for name, value in tags.items() if name not in changes.removed_tags}
-    return kept | (changes.tags or {})
+    changed = kept | (changes.tags or {})
+    limits.check_notes("tags", changed)
+    return changed
 
 
 def _added_properties(
@@ -370,7 +393,9 @@ def _added_properties(
                 field=f"properties.{name}",
                 value=value,
             )
-    return {**properties, **changes.properties}
+    added = {**properties, **changes.properties}
+    limits.check_notes("properties", added)
+    return added
 
 
 # ---- metrics -------------------------------------------------------------------------------------
@@ -387,6 +412,7 @@ def log_metrics(
     """Append values to the metrics of a run or step run; a name logged again becomes a series."""
     pipeline_run_id = _owner(tx, actor, workspace, id)
     require(actor, "run.write", workspace_id=workspace.id, run_id=pipeline_run_id)
+    limits.check(request)
     drafts = [(m.name, m.kind, m.value, m.step) for m in request.metrics]
     metric_rows.append(tx, id, drafts, now)
 

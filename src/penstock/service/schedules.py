@@ -16,7 +16,7 @@ from penstock.core.model import DataChange, Fire, Run, Schedule, Status, Workspa
 from penstock.core.pipeline import Graph, ParameterKind, resolve_parameters
 from penstock.core.recurrence import Occurrence, Recurrence
 from penstock.errors import Conflict, Invalid
-from penstock.service import firing, pipelines, runs, workspaces
+from penstock.service import firing, limits, pipelines, runs, workspaces
 from penstock.service.access import require
 from penstock.store import activity, fires, timers
 from penstock.store import pipelines as pipeline_rows
@@ -48,13 +48,15 @@ def create(
         now: the present instant; the origin of a recurrence without a start time.
 
     Raises:
-        Invalid: not exactly one trigger, not exactly one pipeline, a bad name, path or interval.
+        Invalid: not exactly one trigger, not exactly one pipeline, a bad name, path or interval;
+            text that cannot be stored, or too much of it.
         InvalidRecurrence: the recurrence names no times.
         InvalidParameters: the parameters do not fit the pipeline.
         NotFound: there is no such published pipeline or datastore.
         Conflict: the published pipeline is disabled.
     """
     require(actor, "schedule.create", workspace_id=workspace.id)
+    limits.check(draft)
     _check_draft(tx, workspace, draft)
     rule = recurrence.validated(draft.recurrence, now=now) if draft.recurrence else None
     workspaces.ensure_experiment(tx, actor, workspace, draft.experiment, now)
@@ -110,12 +112,18 @@ def _check_draft(tx: Transaction, workspace: Workspace, draft: wire.ScheduleDraf
             "A schedule needs exactly one trigger: a recurrence, or a datastore to watch.",
             field="recurrence",
         )
+    _check_status(draft.status)
     _check_window(draft.catch_up_window_seconds)
     graph = _target_graph(tx, workspace, draft.pipeline_id, draft.pipeline_endpoint_id)
-    _check_parameters(graph, draft.parameters, draft.data_change)
+    _check_parameters(tx, workspace, graph, draft.parameters, draft.data_change)
     if draft.data_change is not None:
         _check_data_change(tx, workspace, draft.data_change)
     workspaces.checked_experiment_name(draft.experiment)
+
+
+def _check_status(status: Status) -> None:
+    if status is Status.DEPRECATED:
+        raise Invalid(field="status", value=status, expected="Active or Disabled")
 
 
 def _check_window(seconds: float) -> None:
@@ -136,14 +144,19 @@ def _target_graph(
         )
     if pipeline_id is None:
         raise Invalid(field="pipeline_id", value=None, expected="the id of a published pipeline")
+    pipelines.hold(tx, pipeline_id)
     published = runs.checked_active(pipeline_rows.get(tx, workspace.id, pipeline_id))
     return pipelines.load_graph(tx, workspace.id, published.graph_id)
 
 
 def _check_parameters(
-    graph: Graph, parameters: Mapping[str, Any], data_change: DataChange | None
+    tx: Transaction,
+    workspace: Workspace,
+    graph: Graph,
+    parameters: Mapping[str, Any],
+    data_change: DataChange | None,
 ) -> None:
-    resolve_parameters(graph, parameters)
+    runs.check_data_paths(tx, workspace, graph, resolve_parameters(graph, parameters))
     name = data_change.data_path_parameter if data_change else None
     data_paths = [p.name for p in graph.parameters if p.kind is ParameterKind.DATA_PATH]
     known = ", ".join(data_paths) or "none"
@@ -304,6 +317,11 @@ def update(
         Conflict: it is enabled while its published pipeline is disabled.
     """
     require(actor, "schedule.write", workspace_id=workspace.id)
+    limits.check(changes)
+    # The timer first, as the daemon does: while it is held, nobody else fires the schedule, and
+    # what is read here is what will be changed.
+    tx.lock(f"schedule/{id}")
+    timers.hold(tx, TIMER, id)
     before = rows.get(tx, workspace.id, id)
     after = _changed(tx, workspace, before, changes, now)
     if after == before:
@@ -325,6 +343,8 @@ def _changed(
     _refuse_other_trigger(schedule, changes)
     if changes.name is not None and not changes.name.strip():
         raise Invalid(field="name", value=changes.name, expected="a name")
+    if changes.status is not None:
+        _check_status(changes.status)
     if changes.catch_up_window_seconds is not None:
         _check_window(changes.catch_up_window_seconds)
     if changes.data_change is not None:
@@ -338,7 +358,7 @@ def _changed(
     if changes.parameters is not None or changes.data_change is not None:
         published = pipeline_rows.get(tx, workspace.id, schedule.pipeline_id or "")
         graph = pipelines.load_graph(tx, workspace.id, published.graph_id)
-        _check_parameters(graph, changed.parameters, changed.data_change)
+        _check_parameters(tx, workspace, graph, changed.parameters, changed.data_change)
     if changes.recurrence is not None:
         changed = replace(changed, recurrence=recurrence.validated(changes.recurrence, now=now))
     return _rescheduled(tx, workspace, schedule, changed, now)
@@ -368,6 +388,7 @@ def _rescheduled(
     is_enabled = before.status is not Status.ACTIVE
     if is_enabled:
         if after.pipeline_id is not None:
+            pipelines.hold(tx, after.pipeline_id)
             runs.checked_active(pipeline_rows.get(tx, workspace.id, after.pipeline_id))
         after = replace(after, failures=0, quarantined_reason=None)
     if after.recurrence is not None and (is_enabled or after.recurrence != before.recurrence):
@@ -409,7 +430,11 @@ def fire(
         InvalidParameters: the parameters do not fit the pipeline.
     """
     require(actor, "schedule.fire", workspace_id=workspace.id)
+    limits.check_parameters(parameters)
     schedule = rows.get(tx, workspace.id, id)
+    if parameters:
+        graph = _target_graph(tx, workspace, schedule.pipeline_id, schedule.pipeline_endpoint_id)
+        _check_parameters(tx, workspace, graph, {**schedule.parameters, **parameters}, None)
     _note(tx, actor, schedule, "schedule.fire", now)
     return _fire_now(
         tx, schedule, now, reason=f"fired by hand by {actor.name}", parameters=parameters

@@ -12,6 +12,7 @@ from penstock import wire
 from penstock.core.access import Actor
 from penstock.core.model import Snapshot, SnapshotFile, Workspace
 from penstock.errors import Invalid
+from penstock.service import limits
 from penstock.service.access import require
 from penstock.store import pipelines as rows
 from penstock.store.database import Transaction
@@ -36,8 +37,8 @@ def create(
     """Record a snapshot whose files are all stored; the same files give the same snapshot.
 
     Raises:
-        Invalid: a path is not a plain relative one or comes twice, or a file's content was not
-        uploaded.
+        Invalid: a path is not a plain relative one, comes twice, or is a file and a folder at
+            once; a file's content was not uploaded.
     """
     require(actor, "run.submit", workspace_id=workspace.id)
     files = tuple(sorted(draft.files, key=lambda file: file.path))
@@ -59,12 +60,31 @@ def create(
 def _check_paths(files: Sequence[SnapshotFile]) -> None:
     seen: set[str] = set()
     for file in files:
-        parts = PurePosixPath(file.path).parts
-        if not parts or parts[0] == "/" or ".." in parts or "\\" in file.path or "\0" in file.path:
+        if not _is_plain(file.path):
             raise Invalid(field="files.path", value=file.path, expected="a path inside the folder")
         if file.path in seen:
             raise Invalid(field="files.path", value=file.path, expected="each path once")
         seen.add(file.path)
+    for file in files:
+        for folder in PurePosixPath(file.path).parents:
+            if str(folder) in seen:
+                expected = f"no file below {str(folder)!r}, which is a file itself"
+                raise Invalid(field="files.path", value=file.path, expected=expected)
+
+
+def _is_plain(path: str) -> bool:
+    """True for a relative path that every file system takes, written in the one plain way."""
+    parts = path.split("/")
+    is_written_plainly = "\\" not in path and not any(part in ("", ".", "..") for part in parts)
+    is_short = len(path) <= wire.PATH_MAX and all(_bytes(part) <= NAME_BYTES_MAX for part in parts)
+    return is_written_plainly and is_short and not limits.NOT_TEXT.search(path)
+
+
+NAME_BYTES_MAX = 255  # of one folder's or file's name, on every usual file system
+
+
+def _bytes(text: str) -> int:
+    return len(text.encode(errors="replace"))
 
 
 def _digest(files: Sequence[SnapshotFile]) -> str:

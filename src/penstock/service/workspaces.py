@@ -13,10 +13,11 @@ from penstock import wire
 from penstock.core.access import Actor
 from penstock.core.model import Datastore, Experiment, Workspace
 from penstock.errors import Conflict, Invalid
+from penstock.service import limits
 from penstock.service.access import require
 from penstock.store import activity
 from penstock.store import workspaces as rows
-from penstock.store.database import Transaction, new_id
+from penstock.store.database import AlreadyThere, Transaction, new_id
 
 DEFAULT_WORKSPACE = "default"
 DEFAULT_DATASTORE = "workspaceblobstore"
@@ -35,16 +36,17 @@ def create(
         tx: the transaction.
         actor: who asks.
         draft: its name, and the subscription and resource group that scripts may print; both are
-        made
-            up when absent.
+            made up when absent.
         home: the server's data folder; the datastore's directory is made below it.
         now: the present instant.
 
     Raises:
         Invalid: the name has other characters than letters, digits, `_` and `-`, or is not 2–64
-        long. Conflict: there is a workspace of that name.
+            long.
+        Conflict: there is a workspace of that name.
     """
     require(actor, "workspace.create")
+    limits.check(draft)
     if not _WORKSPACE_NAME.fullmatch(draft.name):
         raise Invalid(
             field="name",
@@ -52,7 +54,7 @@ def create(
             expected="2 to 64 letters, digits, '_' or '-', the first a letter or digit",
         )
     if rows.find(tx, draft.name) is not None:
-        raise Conflict(f"There is a workspace {draft.name!r} already.", name=draft.name)
+        raise _taken(draft.name)
     workspace = Workspace(
         id=new_id(),
         name=draft.name,
@@ -61,9 +63,13 @@ def create(
         default_datastore=DEFAULT_DATASTORE,
         created_at=now,
     )
+    try:
+        with tx.savepoint():
+            rows.insert(tx, workspace)
+    except AlreadyThere as error:  # somebody else has just made it
+        raise _taken(draft.name) from error
     directory = home / "datastores" / workspace.id / DEFAULT_DATASTORE
     directory.mkdir(parents=True, exist_ok=True)
-    rows.insert(tx, workspace)
     rows.insert_datastore(
         tx,
         Datastore(
@@ -86,6 +92,10 @@ def create(
         detail={"name": workspace.name},
     )
     return workspace
+
+
+def _taken(name: str) -> Conflict:
+    return Conflict(f"There is a workspace {name!r} already.", name=name)
 
 
 def get(tx: Transaction, actor: Actor, name: str) -> Workspace:
@@ -164,8 +174,15 @@ def change_experiment(
     changes: wire.ExperimentChanges,
     now: datetime,
 ) -> Experiment:
-    """Set an experiment's tags, or archive it or bring it back; what is None stays."""
+    """Set an experiment's tags, or archive it or bring it back; what is None stays.
+
+    Raises:
+        NotFound: there is no such experiment.
+        Invalid: text that cannot be stored, or too many tags.
+    """
     require(actor, "experiment.write", workspace_id=workspace.id)
+    limits.check(changes)
+    tx.lock(f"experiment/{workspace.id}/{name}")
     experiment = rows.get_experiment(tx, workspace.id, name)
     if changes.tags is not None:
         experiment = replace(experiment, tags=changes.tags)

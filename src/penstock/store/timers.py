@@ -226,6 +226,8 @@ _FIND = sa.select(
     timers.c.kind, timers.c.subject_id, timers.c.due_at, timers.c.token, timers.c.attempts
 ).where(_THIS)
 
+_HOLD = _FIND.with_for_update()
+
 _NEXT = (
     sa.select(timers.c.due_at)
     .where(timers.c.kind == sa.bindparam("this_kind"))
@@ -259,6 +261,15 @@ def find(tx: Transaction, kind: str, subject_id: str) -> Timer | None:
     if row is None:
         return None
     return Timer(kind=row[0], subject_id=row[1], due_at=at(row[2]), token=row[3], attempts=row[4])
+
+
+def hold(tx: Transaction, kind: str, subject_id: str) -> None:
+    """Keep others from the subject's timer until the transaction ends; wait for whoever has it.
+
+    For a writer of the subject: taken first, as handlers do, it keeps the two from waiting for
+    each other.
+    """
+    tx.connection.execute(_HOLD, {"this_kind": kind, "this_subject": subject_id})
 
 
 def next_due(tx: Transaction, kinds: Sequence[str] | None = None) -> datetime | None:
