@@ -7,7 +7,6 @@ from types import SimpleNamespace
 from typing import Any, cast
 
 from generators.markdown import table
-
 from penstock.api import description
 from penstock.api.app import build_app
 from penstock.api.context import Context

@@ -5,10 +5,9 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from generators.markdown import first_sentence, table
-
 import penstock.api.problems
 import penstock.sdk.exceptions
+from generators.markdown import first_sentence, table
 from penstock import errors
 from penstock.cli.failures import exit_code_of
 

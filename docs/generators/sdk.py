@@ -7,9 +7,8 @@ import inspect
 from collections.abc import Iterator
 from typing import Any
 
-from generators.markdown import first_sentence, table
-
 import penstock
+from generators.markdown import first_sentence, table
 
 
 def page() -> str:

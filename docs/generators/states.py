@@ -1,11 +1,10 @@
-"""The states of runs and steps: the picture in core/states.py, its tables, and both vocabularies."""
+"""The states of runs and steps: the picture in core/states.py, its tables, both vocabularies."""
 
 from __future__ import annotations
 
 from inspect import cleandoc
 
 from generators.markdown import table
-
 from penstock.core import states
 from penstock.core.states import RunState, StepState, history_status
 
@@ -33,9 +32,13 @@ def _moves() -> str:
 def _words() -> str:
     known = list(dict.fromkeys([*StepState, *RunState], None))
     by_value = {str(state.value): state for state in known}
-    rows = []
-    for value, state in by_value.items():
-        of = [kind for kind, enum in (("run", RunState), ("step", StepState)) if value in list(enum)]
-        word = history_status(state)
-        rows.append((f"`{value}`", " and ".join(of), f"`{word}`"))
+    rows = [
+        (f"`{value}`", " and ".join(_bearers(value)), f"`{history_status(state)}`")
+        for value, state in by_value.items()
+    ]
     return "## Two vocabularies\n\n" + table(("`get_status()`", "of a", "`status`"), rows)
+
+
+def _bearers(value: str) -> list[str]:
+    kinds = (("run", RunState), ("step", StepState))
+    return [kind for kind, enum in kinds if value in list(enum)]

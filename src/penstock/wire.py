@@ -38,6 +38,16 @@ SNAPSHOT_FILES: TypeAdapter[tuple[SnapshotFile, ...]] = TypeAdapter(tuple[Snapsh
 
 Item = TypeVar("Item")
 
+# What a request may hold at most, in characters unless said otherwise; the services refuse more.
+NAME_MAX = 255  # of names and ids
+DESCRIPTION_MAX = 5_000
+PATH_MAX = 1_024
+TEXT_MAX = 131_071  # bytes, of any other text: the longest word that Linux passes to a process
+NOTES_MAX = 50  # tags of one thing; as many properties
+NOTE_NAME_MAX = 256
+NOTE_VALUE_MAX = 1_000
+PARAMETERS_MAX = 1_048_576  # bytes, of all assignments together as JSON
+
 
 class Request(BaseModel):
     """What a client sends: unknown keys are refused."""

@@ -13,7 +13,7 @@ import pytest
 from penstock.compute.folder import is_inside
 from penstock.compute.target import Phase
 from penstock.core.model import SnapshotFile
-from penstock.errors import ComputeUnavailable, Invalid, StorageFull
+from penstock.errors import Invalid, StorageFull
 
 _FOLDERS = ["code", "logs", "outputs", "system_logs", "user_logs"]
 
@@ -92,9 +92,15 @@ def test_a_full_disk_leaves_no_half_built_code(bench):
 
 def test_files_that_exclude_each_other_are_an_error_not_a_half_built_folder(bench):
     launch = bench.script("", files=(bench.file("a"), bench.file("a/b")))
-    with pytest.raises(ComputeUnavailable, match="cannot be laid out"):
+    with pytest.raises(Invalid, match=r"cannot be laid out: File exists: '.*a'"):
         bench.target.prepare(launch)
     assert not (launch.folder / "code").exists()
+
+
+def test_a_place_that_no_file_system_can_make_is_refused_for_good(bench):
+    launch = bench.script("", directories=(bench.root / ("x" * 300),))
+    with pytest.raises(Invalid, match="File name too long"):
+        bench.target.prepare(launch)
 
 
 def test_inputs_are_copied_with_a_line_about_each(bench):

@@ -426,7 +426,7 @@ def test_an_attempt_that_can_not_be_closed_says_why(bench):
     (bench.root / "file").write_text("in the way")
     with pytest.raises(ComputeUnavailable, match="Not a directory"):
         bench.target.stop(launch.id, launch.folder)
-    with pytest.raises(ComputeUnavailable, match="Not a directory"):
+    with pytest.raises(Invalid, match="Not a directory"):
         bench.start(launch)
 
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import ast
 import re
-import subprocess
 import sys
+import tomllib
 from collections.abc import Iterator
 from dataclasses import MISSING, fields
 from pathlib import Path
@@ -25,7 +25,7 @@ sys.path.insert(0, str(DOCS))
 from generators import api, errors
 
 SETTINGS = (DOCS / "reference" / "settings.md").read_text("utf-8")
-ROUTES = [f"{method} {path.removeprefix('/api/v1')}" for method, path, _ in api.routes(api.document())]
+ROUTES = [f"{method} {path}" for method, path, _ in api.routes(api.document())]
 # Names that look like variables of the environment in the code and are none.
 NOT_VARIABLES = {"PENSTOCK_", "AZUREML_"}
 
@@ -80,7 +80,7 @@ def test_an_exit_code_is_documented(code: int) -> None:
 
 @pytest.mark.parametrize("route", ROUTES)
 def test_a_route_is_documented(route: str) -> None:
-    assert f"\n| `{route}` | " in _page("reference/api.md")
+    assert f"\n| `{route.replace('/api/v1', '')}` | " in _page("reference/api.md")
 
 
 @pytest.mark.parametrize("cls", dict.fromkeys(errors.classes()), ids=lambda cls: cls.__name__)
@@ -117,11 +117,6 @@ def test_a_state_is_explained(state: str) -> None:
     assert f"| `{state}` |" in _page("reference/states.md").partition("<!-- generated")[0]
 
 
-def test_the_generated_parts_are_current() -> None:
-    command = [sys.executable, str(DOCS / "generate.py"), "--check"]
-    assert subprocess.run(command, check=False).returncode == 0, "run `make docs`"
-
-
 DECISIONS = sorted((DOCS / "decisions").glob("0*.md"))
 
 
@@ -138,11 +133,9 @@ def test_decisions_are_numbered_without_gaps_and_listed() -> None:
 
 
 def _distributions() -> list[str]:
-    import tomllib
-
     project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
-    wanted = [*project["dependencies"], *sum(project["optional-dependencies"].values(), [])]
-    names = {re.split(r"[\[><=~! ;]", text, maxsplit=1)[0] for text in wanted}
+    groups = [project["dependencies"], *project["optional-dependencies"].values()]
+    names = {re.split(r"[\[><=~! ;]", text, maxsplit=1)[0] for group in groups for text in group}
     return sorted(names - {"penstock"})
 
 

@@ -81,6 +81,12 @@ BUGS = (
             "for d in decisions if d.due_at is not None\n"
             '        and all(f.outcome != "skipped" for f in d.fires)]',
         ),
+        (
+            "daemon/scheduling.py",
+            "[d.timer for d in decisions if d.due_at is None]",
+            "[d.timer for d in decisions\n"
+            '        if d.due_at is None or any(f.outcome == "skipped" for f in d.fires)]',
+        ),
     ),
     _bug(
         "the run is stored in another transaction than its fire",

@@ -76,7 +76,7 @@ TEMPI: dict[str, tuple[tuple[Frequency, tuple[int, ...]], ...]] = {
 
 # The longest that a server stays down, by tempo.
 OUTAGES = {
-    "fast": timedelta(hours=5),
+    "fast": timedelta(hours=20),
     "middling": timedelta(days=4),
     "slow": timedelta(days=40),
 }
@@ -133,6 +133,18 @@ def schedule(
         catch_up=catch_up,
         catch_up_window_seconds=chance.choice([90.0, 3600.0, 86_400.0]),
         overlap=overlap,
+    )
+
+
+def backlog(pipeline_id: str) -> wire.ScheduleDraft:
+    """Return a schedule that has much to make up for after an outage, more than one plan holds."""
+    return wire.ScheduleDraft(
+        name="backlog",
+        experiment="Simulated",
+        pipeline_id=pipeline_id,
+        recurrence=Recurrence(frequency=Frequency.MINUTE, interval=5),
+        catch_up=CatchUp.ALL,
+        overlap=Overlap.SKIP,
     )
 
 

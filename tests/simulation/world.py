@@ -277,7 +277,22 @@ class World:
         else:
             seconds = self.chance.choice([1, 30, 90, 3600, 26 * 3600]) * self.chance.random()
             self.offset += timedelta(seconds=seconds * self.chance.choice([-1, 1]))
+        before = self.clock.now()
         self._show_time()
+        if self.clock.now() < before and self.chance.random() < 0.5:
+            self._switch_what_has_fired()
+
+    def _switch_what_has_fired(self) -> None:
+        """Off and on again, for schedules that have fired at times that are still to come."""
+        now = self.clock.now()
+        ahead = [
+            notes
+            for notes in self.referee.schedules.values()
+            if notes.is_active and notes.trouble is None and notes.done and max(notes.done) > now
+        ]
+        for notes in ahead[:5]:
+            self._update(notes, wire.ScheduleChanges(status=Status.DISABLED))
+            self._update(notes, wire.ScheduleChanges(status=Status.ACTIVE))
 
     def _poison(self) -> None:
         """Spoil a schedule behind everybody's back, or mend one."""
@@ -528,6 +543,8 @@ class World:
                 pipeline_id = chance.choice(self._pipelines)
                 name = f"schedule {len(self.referee.schedules) + number}"
                 draft = workload.schedule(chance, self.tempo, name, pipeline_id, now)
+                if self.tempo == "fast" and name == "schedule 0":
+                    draft = workload.backlog(pipeline_id)
                 created = schedules.create(tx, ADMIN, workspace, draft, now)
                 promised: list[datetime] = []
                 if chance.random() < 0.2 and created.status is Status.ACTIVE:

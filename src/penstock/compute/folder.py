@@ -24,6 +24,11 @@ CopyFile = Callable[[Path, Path], object]
 
 _LINKED = ("outputs", "logs")  # reachable from code/ too, so that ./outputs/x means what it says
 _FULL = (errno.ENOSPC, errno.EDQUOT)
+# A name that no file system takes, a file where a folder must be, a place that is not ours.
+_LASTING = (
+    *(errno.ENAMETOOLONG, errno.ENOTDIR, errno.EISDIR, errno.EEXIST, errno.ELOOP),
+    *(errno.EACCES, errno.EPERM),
+)
 
 _numbers = itertools.count()
 
@@ -42,7 +47,8 @@ def lay_out(launch: StepLaunch, blobs: BlobFolder, copy_file: CopyFile) -> None:
     Files are copied, never linked: scripts may edit what they find in code/.
 
     Raises:
-        Invalid: a file's path leaves code/, or its content or an input is not there.
+        Invalid: a file's path leaves code/, or its content or an input is not there; a path that
+            can never be made.
         StorageFull: no room; what was laid out so far is taken away again.
         ComputeUnavailable: the folder cannot be written for another reason.
     """
@@ -62,7 +68,10 @@ def lay_out(launch: StepLaunch, blobs: BlobFolder, copy_file: CopyFile) -> None:
             _bring(source, target, folder / "system_logs" / "inputs.txt", copy_file)
         _build_code(launch.files, code, blobs, copy_file)
     except OSError as error:
-        raise translated(error, f"The folder {str(folder)!r} cannot be laid out") from error
+        message = f"The folder {str(folder)!r} cannot be laid out"
+        if error.errno in _LASTING:
+            raise Invalid(f"{message}: {error.strerror}: {error.filename!r}.") from error
+        raise translated(error, message) from error
 
 
 def translated(error: OSError, message: str) -> StorageFull | ComputeUnavailable:

@@ -181,11 +181,18 @@ def _input_place(facts: Facts, item: Input, around: Surroundings) -> Path:
                 f"nothing at {path!r} on datastore {datastore!r} (parameter {item.parameter!r})"
             )
     place = _place(facts, datastore, path or "", around)
-    if not place.exists():
+    if not _is_there(place):
         raise Invalid(
             f"Input {item.name!r} of step {facts.step.name!r}: {origin}.", field=item.name
         )
     return place
+
+
+def _is_there(place: Path) -> bool:
+    try:
+        return place.exists()
+    except OSError:  # a name that is too long, a folder that may not be read
+        return False
 
 
 def _input_path(item: Input, source: Path, folder: Path, copies: list[tuple[Path, Path]]) -> Path:

@@ -100,7 +100,6 @@ class Launching:
         self._failed: queue.SimpleQueue[Result] = queue.SimpleQueue()
         self._watched: dict[str, StepPlace] = {}  # by launch id: whose end we will hear of
         self._copying: set[str] = set()
-        self._refused: dict[str, str] = {}  # by launch id: why it could not be started yet
 
     # ---- one pass ----
 
@@ -184,7 +183,7 @@ class Launching:
         place = facts.place
         try:
             launch = compose(facts, self._around)
-        except PenstockError as error:
+        except Exception as error:
             self._note_refusal(place, error)
             return
         self._watched[launch.id] = place
@@ -197,25 +196,29 @@ class Launching:
     def _start(self, place: StepPlace, launch: StepLaunch) -> None:
         try:
             self._targets[place.compute].launch(launch, self._on_exit)
-            self._refused.pop(launch.id, None)
-        except PenstockError as error:
+        except Exception as error:
             self._watched.pop(launch.id, None)
             self._note_refusal(place, error)
         finally:
             self._copying.discard(launch.id)
 
-    def _note_refusal(self, place: StepPlace, error: PenstockError) -> None:
+    def _note_refusal(self, place: StepPlace, error: Exception) -> None:
         """Fail an attempt that can never be started; leave any other to its next look.
 
         An error that may pass says nothing for certain: the attempt may have been started all the
-        same, and only the reply was lost. So it is neither given up nor made anew.
+        same, and only the reply was lost. So it is neither given up nor made anew. A fault of ours
+        would come again at every look: it fails the attempt, which is closed in case it started.
         """
         if isinstance(error, Unavailable):
             log.warning("step_launch_refused step_run_id=%s reason=%s", place.id, error)
-            self._refused[launch_id(place)] = str(error)
-        else:
-            self._failed.put(_hopeless(place, error))
-            self._wake()
+            return
+        reason = str(error)
+        if not isinstance(error, PenstockError):
+            log.error("step_launch_failed step_run_id=%s", place.id, exc_info=error)
+            reason = f"internal error: {error!r}"
+            self._stop(place)
+        self._failed.put(_hopeless(place, reason))
+        self._wake()
 
     def _stop(self, place: StepPlace) -> None:
         target = self._targets[place.compute]
@@ -223,6 +226,8 @@ class Launching:
             target.stop(launch_id(place), step_folder(self._around.home, place))
         except PenstockError as error:  # tried again at the next look
             log.warning("step_stop_failed step_run_id=%s reason=%s", place.id, error)
+        except Exception:
+            log.exception("step_stop_failed step_run_id=%s", place.id)
 
     # ---- looks ----
 
@@ -321,20 +326,23 @@ class Launching:
         except PenstockError as error:
             log.warning("step_poll_failed step_run_id=%s reason=%s", place.id, error)
             return None
+        except Exception:  # one folder that cannot be read must not hide the other steps' ends
+            log.exception("step_poll_failed step_run_id=%s", place.id)
+            return None
 
 
 def _result(place: StepPlace, seen: Observation) -> Result:
     return Result(step_run_id=place.id, attempt=place.attempt, observation=seen)
 
 
-def _hopeless(place: StepPlace, error: PenstockError) -> Result:
+def _hopeless(place: StepPlace, error: str) -> Result:
     """Return the result of an attempt that can never be started as it is."""
     seen = Observation(phase=Phase.ABSENT)
     return Result(
         step_run_id=place.id,
         attempt=place.attempt,
         observation=seen,
-        error=str(error),
+        error=error,
         can_retry=False,
     )
 

@@ -112,9 +112,7 @@ class Daemon:
         # In a storm the runs wait until all fires are recorded: both write to one database.
         if counts.fired and counts.timers < scheduling.BATCH:
             self._wakes["running"].set()
-        return Progress(
-            done=counts.timers, next_due=now if counts.timers else now + HELD_ELSEWHERE
-        )
+        return Progress(done=counts.timers, next_due=now if counts.timers else now + HELD_ELSEWHERE)
 
     # ---- the sleeping loop ----
 

@@ -68,6 +68,11 @@ class Result:
     error: str | None = None  # why it could not be started or was stopped, if that is known
     can_retry: bool = True  # False: another attempt would end the same way
 
+    @property
+    def is_lost(self) -> bool:
+        """Whether nobody knows why the attempt ended; one that we made end is not lost."""
+        return self.observation.phase is not Phase.EXITED and self.error is None
+
 
 def advance_due(
     tx: Transaction, now: datetime, rules: Rules, shelf: Shelf, limit: int = 100
@@ -77,6 +82,7 @@ def advance_due(
     Returns:
         How many timers were due, and what must be done outside.
     """
+    _take_turn(tx)
     due = timers.due(tx, "run", now, limit)
     found = runs.get_many(tx, [timer.subject_id for timer in due])
     timers.finish_many(tx, due)
@@ -95,6 +101,7 @@ def record_results(
     A result of an attempt that is not the newest, or whose step is not running any more, is
     dropped: the fence is the attempt number in the row.
     """
+    _take_turn(tx)
     work = Work()
     by_id = {result.step_run_id: result for result in results}
     found = steps.get_many(tx, list(by_id))
@@ -115,9 +122,20 @@ def record_results(
 
 def fill(tx: Transaction, now: datetime, rules: Rules, shelf: Shelf) -> Work:
     """Start waiting steps if there is room; for the case that nobody else will look."""
+    _take_turn(tx)
     work = Work(is_line_moving=True)
     _fill(tx, now, rules, shelf, work)
     return work
+
+
+def _take_turn(tx: Transaction) -> None:
+    """Wait until no other daemon is moving runs.
+
+    Two that end the last two steps of a run at once must not each see the other's as running: then
+    neither would end the run. The same lock guards the places of the compute target, which are
+    counted in the transaction that takes them.
+    """
+    steps.lock_line(tx, LOCAL)
 
 
 # ---- runs ----------------------------------------------------------------------------------------
@@ -386,14 +404,13 @@ def _what_happened(seen: Observation) -> str:
 def _may_retry(step: Step, step_run: StepRun, result: Result) -> bool:
     if not result.can_retry:
         return False
-    lost = LOST_RETRIES if result.observation.phase is not Phase.EXITED else 0
+    lost = LOST_RETRIES if result.is_lost else 0
     return step_run.attempt <= step.retries + lost
 
 
 def _retry_delay(step: Step, step_run: StepRun, result: Result) -> float:
     """Return the seconds before the next attempt, doubled for each one after the first."""
-    has_failed = result.observation.phase is Phase.EXITED
-    first = step.retry_delay_seconds if has_failed else LOST_DELAY_SECONDS
+    first = LOST_DELAY_SECONDS if result.is_lost else step.retry_delay_seconds
     return float(min(first * 2.0 ** min(step_run.attempt - 1, 30), DELAY_SECONDS_MAX))
 
 
@@ -407,7 +424,6 @@ def _fill(tx: Transaction, now: datetime, rules: Rules, shelf: Shelf, work: Work
     """
     if not work.is_line_moving:
         return
-    steps.lock_line(tx, LOCAL)
     free = rules.steps_running_max - steps.count_running(tx, LOCAL)
     chosen = steps.next_in_line(tx, LOCAL, now, free) if free > 0 else []
     for step_run in chosen:

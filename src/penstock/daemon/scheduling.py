@@ -88,7 +88,7 @@ def fire_due(
 def _decide_all(
     tx: Transaction, due: list[Timer], now: datetime, late_seconds_max: float
 ) -> list[_Decision]:
-    found = schedules.get_many(tx, [timer.subject_id for timer in due])
+    found = _read(tx, due, now)
     careful = [s.id for s in found.values() if s.overlap is not Overlap.ALLOW]
     active = runs.active_counts(tx, careful) if careful else {}
     targets = firing.Targets(tx)
@@ -102,6 +102,27 @@ def _decide_all(
             _decide(tx, targets, schedule, timer, active.get(schedule.id, 0), now, late_seconds_max)
         )
     return decisions
+
+
+def _read(tx: Transaction, due: list[Timer], now: datetime) -> dict[str, Schedule]:
+    """Return the schedules of due timers by id; one whose row makes no sense is stopped."""
+    try:
+        return schedules.get_many(tx, [timer.subject_id for timer in due])
+    except Unavailable:
+        raise
+    except Exception as error:
+        log.info("batch_unreadable schedules=%d reason=%r", len(due), error)
+    found: dict[str, Schedule] = {}
+    for timer in due:
+        try:
+            found |= schedules.get_many(tx, [timer.subject_id])
+        except Unavailable:
+            raise
+        except Exception as error:
+            log.exception("schedule_unreadable schedule_id=%s", timer.subject_id)
+            reason = f"disabled: it cannot be read any more: {error!r}"
+            schedules.quarantine(tx, timer.subject_id, reason, now)
+    return found
 
 
 def _decide(

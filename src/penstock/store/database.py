@@ -67,12 +67,16 @@ class Transaction:
         What the block registered with `on_commit` is forgotten with it.
         """
         mark = len(self._callbacks)
+        self.connection.exec_driver_sql("SAVEPOINT inner_part")  # of several, the innermost counts
         try:
-            with self.connection.begin_nested():
-                yield
+            yield
         except BaseException:
             del self._callbacks[mark:]
+            if not self.connection.invalidated:
+                self.connection.exec_driver_sql("ROLLBACK TO SAVEPOINT inner_part")
+                self.connection.exec_driver_sql("RELEASE SAVEPOINT inner_part")
             raise
+        self.connection.exec_driver_sql("RELEASE SAVEPOINT inner_part")
 
     def on_commit(self, callback: Callable[[], None]) -> None:
         """Call `callback` after this transaction has been committed; never if it is rolled back."""

@@ -16,6 +16,7 @@ from penstock.store import pages
 from penstock.store.database import (
     Bulk,
     Transaction,
+    at,
     chunks,
     dumps,
     instant,
@@ -280,15 +281,61 @@ def _values(run: Run, submission_key: str | None) -> dict[str, Any]:
     }
 
 
-_COLUMNS = tuple(runs.c.keys())
+_STATES = {state.value: state for state in RunState}
 
 
-def _run(row: sa.Row[Any]) -> Run:
-    values: dict[str, Any] = dict(zip(_COLUMNS, row, strict=True))
-    del values["submission_key"]
-    values["state"] = RunState(values["state"])
-    for name in ("parameters", "tags", "properties"):
-        values[name] = loads(values[name])
-    for name in ("fire_time", "cancel_requested_at", "created_at", "started_at", "ended_at"):
-        values[name] = instant(values[name])
-    return Run(**values)
+def _run(row: Sequence[Any]) -> Run:
+    # By position, in the order of the table; see schedules.
+    (
+        id,
+        workspace_id,
+        experiment,
+        graph_id,
+        pipeline_id,
+        state,
+        source,
+        schedule_id,
+        fire_time,
+        cause,
+        is_queued,
+        parent_run_id,
+        description,
+        parameters,
+        continue_on_step_failure,
+        regenerate_outputs,
+        tags,
+        properties,
+        cancel_requested_at,
+        error,
+        _submission_key,
+        created_at,
+        created_by,
+        started_at,
+        ended_at,
+    ) = row
+    return Run(
+        id=id,
+        workspace_id=workspace_id,
+        experiment=experiment,
+        graph_id=graph_id,
+        pipeline_id=pipeline_id,
+        state=_STATES[state],
+        source=source,
+        schedule_id=schedule_id,
+        fire_time=instant(fire_time),
+        cause=cause,
+        is_queued=is_queued,
+        parent_run_id=parent_run_id,
+        description=description,
+        parameters=loads(parameters),
+        continue_on_step_failure=continue_on_step_failure,
+        regenerate_outputs=regenerate_outputs,
+        tags=loads(tags),
+        properties=loads(properties),
+        cancel_requested_at=instant(cancel_requested_at),
+        error=error,
+        created_at=at(created_at),
+        created_by=created_by,
+        started_at=instant(started_at),
+        ended_at=instant(ended_at),
+    )
