@@ -14,7 +14,8 @@ from pathlib import Path
 from tests.builders import a_schedule, stored
 
 from benchmarks.figures import Figure, median
-from penstock.core.recurrence import Frequency, Recurrence, next_after, validated
+from penstock.core.checking import validated
+from penstock.core.recurrence import Frequency, Recurrence, next_after
 from penstock.daemon import scheduling
 from penstock.daemon.scheduling import TIMER
 from penstock.store import schedules, timers

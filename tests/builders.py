@@ -211,6 +211,7 @@ def a_step_run(**fields: Any) -> StepRun:
         name="train",
         state=StepState.NOT_STARTED,
         attempt=0,
+        attempts_lost=0,
         compute="local",
         available_at=None,
         queued_at=None,

@@ -360,6 +360,7 @@ class StepRunDocument(Document):
     state: StepState
     history_status: str
     attempt: int
+    attempts_lost: int
     compute: str
     available_at: datetime | None
     queued_at: datetime | None

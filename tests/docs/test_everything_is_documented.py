@@ -14,6 +14,7 @@ import pytest
 from tests.docs.pages import DOCS, ROOT
 
 import penstock
+from penstock import wire
 from penstock.cli.failures import EXIT_CODES
 from penstock.cli.reference import command_names
 from penstock.core.due import CatchUp, Outcome, Overlap
@@ -81,6 +82,11 @@ def test_an_exit_code_is_documented(code: int) -> None:
 @pytest.mark.parametrize("route", ROUTES)
 def test_a_route_is_documented(route: str) -> None:
     assert f"\n| `{route.replace('/api/v1', '')}` | " in _page("reference/api.md")
+
+
+@pytest.mark.parametrize("name", [name for name in vars(wire) if name.endswith("_MAX")])
+def test_a_limit_is_documented(name: str) -> None:
+    assert re.search(rf"\b{getattr(wire, name):,}\b", _page("reference/api.md"))
 
 
 @pytest.mark.parametrize("cls", dict.fromkeys(errors.classes()), ids=lambda cls: cls.__name__)

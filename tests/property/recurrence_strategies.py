@@ -9,6 +9,7 @@ from zoneinfo import ZoneInfo
 
 from hypothesis import strategies as st
 
+from penstock.core.checking import validated
 from penstock.core.recurrence import (
     WEEK_DAYS,
     FoldPolicy,
@@ -16,7 +17,6 @@ from penstock.core.recurrence import (
     GapPolicy,
     MonthEndPolicy,
     Recurrence,
-    validated,
 )
 
 ZONES = (

@@ -9,18 +9,18 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.property.recurrence_strategies import rules, rules_and_instants
 
+from penstock.core.checking import validated
 from penstock.core.recurrence import (
     FoldPolicy,
     GapPolicy,
     Recurrence,
     between,
     count_between,
-    describe,
     latest_between,
     next_after,
     preview,
-    validated,
 )
+from penstock.core.wording import describe
 from penstock.core.zones import instants as instants_of
 from penstock.core.zones import zone
 

@@ -11,21 +11,21 @@ from random import SystemRandom
 from tests.simulation.world import Failed, World, ground
 
 
-def _seeds(text: str) -> range:
-    """Read "0-199" or "7"."""
-    first, _, last = text.partition("-")
-    return range(int(first), int(last or first) + 1)
+def _seeds(text: str) -> list[int]:
+    """Read "7", "0-199" or "7,0-199"."""
+    spans = [part.partition("-") for part in text.split(",")]
+    return [n for first, _, last in spans for n in range(int(first), int(last or first) + 1)]
 
 
 def main() -> int:
     """Run what the command line asks for; the exit code is 1 when a seed fails."""
     parser = argparse.ArgumentParser(prog="python -m tests.simulation", description=__doc__)
     parser.add_argument("--seed", type=int, help="one world; without it, some by chance")
-    parser.add_argument("--seeds", type=_seeds, help="worlds from A to B: A-B")
+    parser.add_argument("--seeds", type=_seeds, help="several worlds: 0-199 or 7,12,0-99")
     parser.add_argument("--steps", type=int, help="end the troubles after so many steps")
     parser.add_argument("--first", action="store_true", help="stop at the first failing seed")
     options = parser.parse_args()
-    seeds: list[int] = list(options.seeds or [])
+    seeds: list[int] = options.seeds or []
     if options.seed is not None:
         seeds = [options.seed]
     if not seeds:

@@ -113,7 +113,7 @@ class Notes:
     retry_by: datetime | None = None
     trouble: str | None = None  # what is wrong with it behind its back
     at_once: int = 0  # fires that users asked for
-    done: set[datetime] = field(default_factory=set)  # under keys of their own
+    done: dict[datetime, datetime] = field(default_factory=dict)  # first to last, by record
     has_gone_back: bool = False  # it was enabled by a clock that showed earlier times again
 
     @property
@@ -124,6 +124,11 @@ class Notes:
     def rule(self) -> Recurrence:
         assert self.schedule.recurrence is not None
         return self.schedule.recurrence
+
+    def pass_over_done(self) -> None:
+        """After the clock has gone back: what was recorded in its other life is not done again."""
+        while self.has_gone_back and self.cursor in self.done:
+            self.cursor = self.after(self.done[self.cursor])
 
     def after(self, instant: datetime) -> datetime | None:
         """Return the due time that follows `instant`."""
@@ -225,9 +230,7 @@ class Referee:
         raw = {row[0]: row for row in self._database.execute(query)}
         known = self._raw.get(query, {})
         self._raw[query] = raw
-        return {
-            id: before[id] if known.get(id) == row else make(row) for id, row in raw.items()
-        }
+        return {id: before[id] if known.get(id) == row else make(row) for id, row in raw.items()}
 
     def _new_fires(self) -> list[FireRow]:
         (count,) = self._database.execute("SELECT count(*) FROM fires").fetchone()
@@ -286,15 +289,13 @@ class Referee:
         """Each due time once, none passed over, none made up."""
         if not notes.is_active:
             return self.complain(f"fired while disabled: {fire}")
-        if notes.has_gone_back:
-            while notes.cursor in notes.done:
-                notes.cursor = notes.after(notes.cursor)  # its key is taken: nothing to record
+        notes.pass_over_done()
         if fire.fire_time != notes.cursor:
             self.complain(f"expected {notes.cursor}, recorded {fire} {notes.rule}")
         last = fire.through_time or fire.fire_time
         count = sum(1 for _ in between(notes.rule, fire.fire_time - _TICK, last))
         self.require(fire.count == count, f"stands for {count} due times: {fire}")
-        notes.done.add(fire.fire_time)
+        notes.done[fire.fire_time] = last
         notes.failures, notes.retry_by = 0, None
         notes.cursor = notes.after(last)
         if notes.preview:
@@ -360,9 +361,7 @@ class Referee:
                 continue
             if notes.retry_by is not None and now < notes.retry_by:
                 continue
-            if notes.has_gone_back:
-                while notes.cursor in notes.done:
-                    notes.cursor = notes.after(notes.cursor)
+            notes.pass_over_done()
             if notes.cursor is not None and notes.cursor <= now:
                 self.complain(f"due at {notes.cursor}, not fired at {now}: {notes.schedule}")
 
@@ -451,6 +450,10 @@ class Referee:
             self.require(attempt.exit_code != 0, f"{step} is not {attempt}")
         if step.state == "Failed":
             self._check_retries(step)
+        if step.state == "Queued" and attempt is not None:
+            retries = self.graphs[attempt.graph].by_id[step.step_id].retries
+            limit = retries + (LOST_RETRIES if attempt.exit_code is None else 0)
+            self.require(old.attempt <= limit, f"{limit} retries allowed: {old} to {step}")
 
     def _check_retries(self, step: StepRow) -> None:
         mine = [a for a in self._machine.attempts.values() if a.step_run_id == step.id]

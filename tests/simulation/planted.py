@@ -142,7 +142,7 @@ BUGS = (
         "retries without a limit",
         (
             "daemon/running.py",
-            "return step_run.attempt <= step.retries + lost",
+            "return step_run.attempt - step_run.attempts_lost <= step.retries",
             "return True",
         ),
     ),
@@ -160,7 +160,11 @@ BUGS = (
     ),
     _bug(
         "a step whose back-off is over is forgotten when there is no place",
-        ("daemon/launching.py", "                self._end_back_off(tx, step_run)\n", "                pass\n"),
+        (
+            "daemon/launching.py",
+            "                self._end_back_off(tx, step_run)\n",
+            "                pass\n",
+        ),
     ),
     _bug(
         "a quarantine that never comes",

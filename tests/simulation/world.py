@@ -41,7 +41,7 @@ from penstock.testing.clock import ManualClock
 
 LATE_SECONDS_MAX = 60.0
 PASSES_MAX = 60  # of a lane that always has more to do
-HEAL_STEPS_MAX = 3000
+HEAL_STEPS_MAX = 1500
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -132,7 +132,7 @@ class World:
         self.faults = Faults(Random(f"{seed}/faults"), self.chance.choice([0, 0.5, 1, 1, 1, 3]))
         self.users = Random(f"{seed}/users")
         self.tempo = self.chance.choice(list(workload.TEMPI))
-        self.steps_planned = self.chance.randint(20, 45)
+        self.steps_planned = self.chance.randint(15, 35)
         self._ground = ground
         self._home = ground.home
         self._machine = Machine(Random(f"{seed}/machine"), self.clock, self.true_now)
@@ -149,6 +149,7 @@ class World:
         self.passes = 0
         self._depth = 0  # of freezes within freezes
         self._pipelines: list[str] = []
+        self._broken: set[str | None] = set()  # pipelines disabled behind everybody's back
         self._user = Process("user", self.faults, lambda process: None)
         self._user_store = FaultyStore(ground.store, self._user, lambda: None)
 
@@ -307,6 +308,7 @@ class World:
             self._set("schedules", notes.schedule.id, recurrence='{"frequency": "Never"}')
             notes.trouble = "text"
         else:
+            self._broken.add(notes.schedule.pipeline_id)
             self._set("published_pipelines", notes.schedule.pipeline_id, status="Disabled")
             for other in self.referee.schedules.values():
                 if other.schedule.pipeline_id == notes.schedule.pipeline_id:
@@ -316,8 +318,11 @@ class World:
         if notes.trouble == "text":
             text = wire.RECURRENCE.dump_json(notes.rule).decode()
             self._set("schedules", notes.schedule.id, recurrence=text)
-            notes.trouble = None
-            return
+            is_broken = notes.schedule.pipeline_id in self._broken
+            notes.trouble = "pipeline" if is_broken else None
+            if not is_broken or self.faults.is_on:
+                return
+        self._broken.discard(notes.schedule.pipeline_id)
         self._set("published_pipelines", notes.schedule.pipeline_id, status="Active")
         for other in self.referee.schedules.values():
             is_same = other.schedule.pipeline_id == notes.schedule.pipeline_id
@@ -597,9 +602,9 @@ class World:
         for notes in list(self.referee.schedules.values()):
             if notes.trouble is not None:
                 self._mend(notes)
-        for server in self.servers:
-            if server.process is None or not server.process.is_alive:
-                self._start(server)
+        dead = [s for s in self.servers if s.process is None or not s.process.is_alive]
+        if len(dead) == len(self.servers):
+            self._start(self.chance.choice(dead))
         self._pass_time(timedelta(seconds=40))  # the last back-off of a schedule that failed
         self._let_daemons_work(all_of_them=True)
         self._raise_complaints()
@@ -636,9 +641,10 @@ class World:
             self.step_number += 1
             self._move_time(is_calm=True)
             self._pass_time(timedelta(seconds=1))
-            server = self.chance.choice(self.servers)
-            self._work(server, "running")
-            self._copy(server)
+            for server in self.servers:
+                if len(self.servers) == 1 or self.chance.random() < 0.5:
+                    self._work(server, "running")
+                    self._copy(server)
         self._pass_time(timedelta(seconds=60))  # what is left of timers must go
         self._let_daemons_work(all_of_them=True)
 

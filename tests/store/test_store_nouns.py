@@ -27,7 +27,13 @@ from tests.builders import (
 
 from penstock.core.due import CatchUp, Outcome, Overlap
 from penstock.core.model import Metric, Schedule, SnapshotFile, Status
-from penstock.core.recurrence import FoldPolicy, Frequency, GapPolicy, MonthEndPolicy, Recurrence
+from penstock.core.recurrence import (
+    FoldPolicy,
+    Frequency,
+    GapPolicy,
+    MonthEndPolicy,
+    Recurrence,
+)
 from penstock.core.states import RunState, StepState
 from penstock.errors import NotFound
 from penstock.store import activity, fires, metrics, pipelines, runs, schedules, steps, workspaces
@@ -251,6 +257,7 @@ def test_step_runs(store: Store) -> None:
         name="ü",
         state=StepState.FAILED,
         attempt=3,
+        attempts_lost=0,
         compute="cluster",
         available_at=MOMENTS[0],
         queued_at=MOMENTS[1],

@@ -174,6 +174,7 @@ def test_experiments_are_listed_by_name(store: Store) -> None:
         pages.cursor([2**63, "id"]),
         pages.cursor([True, "id"]),
         pages.cursor([1, "nul\0"]),
+        pages.cursor([1, "half a character \ud800"]),
         "eyJhIjoxfQ",  # {"a":1}
         pytest.param("W" * 100_000, id="long"),
     ],

@@ -124,6 +124,7 @@ VALUES = {
         name="train",
         state=StepState.BYPASSED,
         attempt=1,
+        attempts_lost=0,
         compute="local",
         available_at=None,
         queued_at=AT,

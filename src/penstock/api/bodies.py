@@ -122,23 +122,28 @@ def _finite_float(text: str) -> float:
 
 
 def _check_inside(value: Any) -> None:
-    level, depth = [value], 0
+    level, depth = [("", value)], 0
     while level:
         depth += 1
         if depth > DEPTH_MAX:
             raise _too_deep()
-        below: list[Any] = []
-        for item in level:
+        below: list[tuple[str, Any]] = []
+        for where, item in level:
             if isinstance(item, dict):
-                below += item.keys()
-                below += item.values()
+                for key, inner in item.items():
+                    _check_text(where or "body", key)
+                    below.append((f"{where}.{key}".lstrip("."), inner))
             elif isinstance(item, list):
-                below += item
-            elif isinstance(item, str) and _NOT_TEXT.search(item):
-                raise Invalid(
-                    "The body holds text with NUL or half a surrogate pair.", field="body"
-                )
+                below += [(f"{where}.{i}".lstrip("."), inner) for i, inner in enumerate(item)]
+            elif isinstance(item, str):
+                _check_text(where or "body", item)
         level = below
+
+
+def _check_text(where: str, text: str) -> None:
+    if _NOT_TEXT.search(text):
+        message = f"{where} holds text with NUL or half a surrogate pair, which cannot be stored."
+        raise Invalid(message, field=where)
 
 
 def _too_deep() -> Invalid:

@@ -10,9 +10,10 @@ from penstock import wire
 from penstock.api.bodies import JsonRoute
 from penstock.api.context import Caller
 from penstock.api.paging import After, Limit
-from penstock.core import zones
+from penstock.core import creation, zones
 from penstock.core.due import Outcome
-from penstock.core.recurrence import Occurrence, Recurrence, describe
+from penstock.core.recurrence import Occurrence, Recurrence
+from penstock.core.wording import describe
 from penstock.service import schedules, workspaces
 from penstock.service.access import require
 
@@ -68,7 +69,7 @@ def preview_recurrence(
     with call.read() as tx:
         place = workspaces.get(tx, call.actor, workspace)
     require(call.actor, "schedule.read", workspace_id=place.id)
-    rule, occurrences = schedules.preview_rule(
+    rule, occurrences = creation.preview(
         request.recurrence,
         run_on_create=request.run_on_create,
         after=request.after,

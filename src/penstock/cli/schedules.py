@@ -15,7 +15,8 @@ from penstock.cli.session import Session
 from penstock.cli.verbs import noun, server_verb
 from penstock.core.due import CatchUp, Outcome, Overlap
 from penstock.core.model import Status
-from penstock.core.recurrence import Recurrence, describe
+from penstock.core.recurrence import Recurrence
+from penstock.core.wording import describe
 from penstock.errors import Invalid
 from penstock.wire import (
     FireDocument,

@@ -199,6 +199,7 @@ class StepRun:
     name: str
     state: StepState
     attempt: int  # the fencing number: 0 before the first launch; only the newest may report
+    attempts_lost: int  # of them, those that vanished without a trace: they did not fail
     compute: str  # name of the compute target
     available_at: datetime | None  # while Queued: not launched before (back-off)
     queued_at: datetime | None

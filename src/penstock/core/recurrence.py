@@ -25,14 +25,12 @@ from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
 from calendar import monthrange
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
-from difflib import get_close_matches
 from enum import StrEnum
 from functools import lru_cache
 from itertools import islice
-from typing import Any, TypeVar
 from zoneinfo import ZoneInfo
 
 from penstock.core.zones import (
@@ -43,11 +41,9 @@ from penstock.core.zones import (
     instants,
     is_near_change,
     readings,
-    resolve,
     runs_in_step,
     zone,
 )
-from penstock.errors import Invalid, InvalidRecurrence
 
 __all__ = [
     "INTERVAL_MAX",
@@ -60,11 +56,9 @@ __all__ = [
     "Recurrence",
     "between",
     "count_between",
-    "describe",
     "latest_between",
     "next_after",
     "preview",
-    "validated",
 ]
 
 
@@ -95,6 +89,12 @@ INTERVAL_MAX: Mapping[Frequency, int] = {
     Frequency.MONTH: 16,
 }
 """The largest interval of each frequency, as in the service this one follows."""
+
+
+# No rule names anything later, which bounds every search.
+LAST_YEAR = 2999
+_END = datetime(LAST_YEAR + 1, 1, 1, tzinfo=UTC)
+_END_DAY = _END.toordinal()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -200,222 +200,8 @@ def preview(rule: Recurrence, after: datetime, count: int) -> list[Occurrence]:
     if not fires:
         return []
     if isinstance(plan, _Elapsed):
-        return [_occurrence(plan.zone, _wall(fire, plan.zone), fire, None) for fire in fires]
+        return [_occurrence(plan.zone, wall_time(fire, plan.zone), fire, None) for fire in fires]
     return _marked(plan, max(after, plan.earliest), fires[-1])
-
-
-# --- Checking -------------------------------------------------------------------------------------
-
-_START_AHEAD_MAX = timedelta(days=17_898)  # 49 years
-_FIRST_YEAR, _LAST_YEAR = 1970, 2999  # zone data are whole and regular since 1970
-_END = datetime(_LAST_YEAR + 1, 1, 1, tzinfo=UTC)
-_END_DAY = _END.toordinal()
-
-_Policy = TypeVar("_Policy", bound=StrEnum)
-
-
-def validated(rule: Recurrence, *, now: datetime) -> Recurrence:
-    """Return the rule checked, in its normal form, and with its anchor written down.
-
-    The anchor, when missing, becomes the start time, else `now` as wall time in the zone, in whole
-    seconds. Hours, minutes and week days come back sorted and without repeats. Doing it again
-    changes nothing, whatever `now` is then.
-
-    Args:
-        rule: as the user gave it; sequences may be lists.
-        now: the present instant, aware.
-
-    Raises:
-        InvalidRecurrence: with `field` naming the member at fault; without one, when the rule as a
-            whole names no time before the year 3000.
-    """
-    frequency = _member(Frequency, "frequency", rule.frequency)
-    _check_interval(frequency, rule.interval)
-    _check_belongs(frequency, rule)
-    time_zone = _checked_zone(rule.time_zone)
-    wall_now = _wall(now, zone(time_zone or "UTC")).replace(microsecond=0)
-    start_time = _checked_wall("start_time", rule.start_time)
-    if start_time is not None and start_time - wall_now > _START_AHEAD_MAX:
-        raise _wrong("start_time", start_time.isoformat(), "a time at most 49 years ahead")
-    checked = replace(
-        rule,
-        frequency=frequency,
-        start_time=start_time,
-        hours=_numbers("hours", rule.hours, 23),
-        minutes=_numbers("minutes", rule.minutes, 59),
-        week_days=_week_days(rule.week_days),
-        gap=_member(GapPolicy, "gap", rule.gap),
-        fold=_member(FoldPolicy, "fold", rule.fold),
-        month_end=_member(MonthEndPolicy, "month_end", rule.month_end),
-        anchor=_checked_wall("anchor", rule.anchor) or start_time or wall_now,
-    )
-    if next_after(checked, now) is None:
-        raise InvalidRecurrence("The recurrence names no time before the year 3000.")
-    return checked
-
-
-def _wrong(field: str, value: Any, expected: str, hint: str | None = None) -> InvalidRecurrence:
-    return InvalidRecurrence(field=field, value=value, expected=expected, hint=hint)
-
-
-def _member(kind: type[_Policy], field: str, value: Any) -> _Policy:
-    """Return the enum member with this value."""
-    try:
-        return kind(value)
-    except ValueError:
-        names = [member.value for member in kind]
-        near = get_close_matches(str(value).capitalize(), names, n=1)
-        hint = f"Did you mean {near[0]!r}?" if near else None
-        raise _wrong(field, value, f"one of {', '.join(names)}", hint) from None
-
-
-def _check_interval(frequency: Frequency, interval: Any) -> None:
-    most = INTERVAL_MAX[frequency]
-    if not _is_int(interval) or not 1 <= interval <= most:
-        raise _wrong("interval", interval, f"a whole number from 1 to {most} for {frequency.value}")
-
-
-def _check_belongs(frequency: Frequency, rule: Recurrence) -> None:
-    """Refuse members that the frequency has no use for."""
-    by_day = frequency in (Frequency.DAY, Frequency.WEEK)
-    for field, given, fits, where in (
-        ("hours", rule.hours, by_day, "Day or Week"),
-        ("minutes", rule.minutes, by_day, "Day or Week"),
-        ("week_days", rule.week_days, frequency is Frequency.WEEK, "Week"),
-    ):
-        if given and not fits:
-            raise _wrong(field, given, f"nothing: {field} goes with frequency {where} only")
-
-
-def _checked_zone(name: str | None) -> str | None:
-    if name is None:
-        return None
-    try:
-        resolve(name)
-    except Invalid as error:
-        raise InvalidRecurrence(error.message, **error.details) from None
-    return name
-
-
-def _checked_wall(field: str, value: Any) -> datetime | None:
-    """Return a naive wall time in whole seconds, or None."""
-    if value is None:
-        return None
-    if not isinstance(value, datetime):
-        raise _wrong(field, value, "a datetime without a time zone")
-    if value.tzinfo is not None:
-        expected, hint = "a datetime without a time zone", "Use time_zone to name the zone."
-        raise _wrong(field, value.isoformat(), expected, hint)
-    if not _FIRST_YEAR <= value.year <= _LAST_YEAR:
-        raise _wrong(field, value.isoformat(), f"a year from {_FIRST_YEAR} to {_LAST_YEAR}")
-    return value.replace(microsecond=0, fold=0)
-
-
-def _numbers(field: str, values: Any, most: int) -> tuple[int, ...]:
-    expected = f"whole numbers from 0 to {most} in a list"
-    if isinstance(values, str) or not isinstance(values, Sequence):
-        raise _wrong(field, values, expected, f"Write {field}=[{values}].")
-    for value in values:
-        if not _is_int(value) or not 0 <= value <= most:
-            raise _wrong(field, value, expected)
-    return tuple(sorted(set(values)))
-
-
-def _week_days(values: Any) -> tuple[str, ...]:
-    expected = "English names of week days in a list"
-    if isinstance(values, str) or not isinstance(values, Sequence):
-        raise _wrong("week_days", values, expected, f"Write week_days=[{values!r}].")
-    for value in values:
-        if value not in WEEK_DAYS:
-            near = get_close_matches(str(value).capitalize(), WEEK_DAYS, n=1)
-            hint = f"Did you mean {near[0]!r}?" if near else None
-            raise _wrong("week_days", value, expected, hint)
-    return tuple(day for day in WEEK_DAYS if day in values)
-
-
-def _is_int(value: Any) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool)
-
-
-# --- Saying it in words ---------------------------------------------------------------------------
-
-_TIMES_LISTED_MAX = 8
-
-
-def describe(rule: Recurrence) -> str:
-    """Return the rule as one phrase, such as "every 2 weeks on Monday at 04:50, Europe/Berlin".
-
-    What a rule takes from its anchor is said with the anchor's own figures; before it has one, as
-    "when it is created".
-    """
-    unit = rule.frequency.value.lower()
-    phrase = f"every {unit}" if rule.interval == 1 else f"every {rule.interval} {unit}s"
-    parts = [phrase + _DAYS_IN_WORDS[rule.frequency](rule) + _times_in_words(rule)]
-    if rule.start_time is not None:
-        parts.append(f"from {_clock(rule.start_time)}")
-    parts.append(_zone_in_words(rule.time_zone))
-    return ", ".join(parts)
-
-
-def _week_in_words(rule: Recurrence) -> str:
-    if rule.week_days:
-        return f" on {_listed(rule.week_days)}"
-    return f" on {WEEK_DAYS[rule.anchor.weekday()]}" if rule.anchor else ""
-
-
-def _month_in_words(rule: Recurrence) -> str:
-    if rule.anchor is None:
-        return ""
-    shorter = {
-        MonthEndPolicy.LAST_DAY: " (the last day of a shorter month)",
-        MonthEndPolicy.SKIP: " (not in a shorter month)",
-    }
-    return f" on day {rule.anchor.day}" + (shorter[rule.month_end] if rule.anchor.day > 28 else "")
-
-
-_DAYS_IN_WORDS: Mapping[Frequency, Callable[[Recurrence], str]] = {
-    Frequency.MINUTE: lambda rule: "",
-    Frequency.HOUR: lambda rule: "",
-    Frequency.DAY: lambda rule: "",
-    Frequency.WEEK: _week_in_words,
-    Frequency.MONTH: _month_in_words,
-}
-
-
-def _times_in_words(rule: Recurrence) -> str:
-    if rule.anchor is None:
-        needs_anchor = not (rule.hours and rule.minutes)
-        return " counted from when it is created" if needs_anchor else _listed_times(rule, time())
-    if rule.frequency in (Frequency.MINUTE, Frequency.HOUR):
-        return "" if rule.anchor == rule.start_time else f" counted from {_clock(rule.anchor)}"
-    return _listed_times(rule, rule.anchor.time())
-
-
-def _listed_times(rule: Recurrence, anchor: time) -> str:
-    times = [f"{_short(moment)}" for moment in _times_of_day(rule, anchor)]
-    if len(times) > _TIMES_LISTED_MAX:
-        return f" at {len(times)} times from {times[0]} to {times[-1]}"
-    return f" at {_listed(times)}"
-
-
-def _zone_in_words(name: str | None) -> str:
-    iana = resolve(name or "UTC")
-    if name is None or name == "UTC":
-        return "UTC"
-    return iana if name == iana else f"{name} ({iana})"
-
-
-def _clock(wall: datetime) -> str:
-    return f"{wall.date().isoformat()} {_short(wall.time())}"
-
-
-def _short(moment: time) -> str:
-    return moment.isoformat("seconds" if moment.second else "minutes")
-
-
-def _listed(words: Sequence[str]) -> str:
-    *most, last = words
-    return f"{', '.join(most)} and {last}" if most else last
 
 
 # --- The plan: what a rule comes to, worked out once ----------------------------------------------
@@ -517,7 +303,7 @@ def _plan(rule: Recurrence) -> _Elapsed | _Calendar:
     step = _STEPS.get(rule.frequency)
     if step is not None:
         return _Elapsed(zone=tz, earliest=earliest, origin=origin, step=step * rule.interval)
-    times = _times_of_day(rule, rule.anchor.time())
+    times = times_of_day(rule, rule.anchor.time())
     return _Calendar(
         zone=tz,
         earliest=earliest,
@@ -536,7 +322,7 @@ def _origin(wall: datetime, tz: ZoneInfo, rule: Recurrence) -> datetime:
     return instants(wall, tz, gap, rule.fold)[0]
 
 
-def _times_of_day(rule: Recurrence, anchor: time) -> list[time]:
+def times_of_day(rule: Recurrence, anchor: time) -> list[time]:
     if not rule.hours and not rule.minutes:
         return [anchor]
     return [
@@ -718,5 +504,5 @@ def _occurrence(
     return Occurrence(fire_time=fire, nominal_time=nominal, local_time=local, mark=mark)
 
 
-def _wall(instant: datetime, tz: ZoneInfo) -> datetime:
+def wall_time(instant: datetime, tz: ZoneInfo) -> datetime:
     return instant.astimezone(tz).replace(tzinfo=None, fold=0)

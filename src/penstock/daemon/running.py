@@ -243,6 +243,7 @@ def _new_step_runs(run: Run, graph: Graph) -> list[StepRun]:
             name=step.name,
             state=StepState.NOT_STARTED,
             attempt=0,
+            attempts_lost=0,
             compute=LOCAL,
             available_at=None,
             queued_at=None,
@@ -358,6 +359,7 @@ def _end_attempt(
         step = load_graph(tx, run.workspace_id, run.graph_id).by_id[step_run.step_id]
         available_at = now + timedelta(seconds=_retry_delay(step, step_run, result))
         columns |= {"queued_at": now, "available_at": available_at}
+        columns["attempts_lost"] = step_run.attempts_lost + result.is_lost
         timers.put(tx, "step", step_run.id, available_at)
     else:
         columns["ended_at"] = max(seen.ended_at or now, step_run.started_at or now)
@@ -404,8 +406,9 @@ def _what_happened(seen: Observation) -> str:
 def _may_retry(step: Step, step_run: StepRun, result: Result) -> bool:
     if not result.can_retry:
         return False
-    lost = LOST_RETRIES if result.is_lost else 0
-    return step_run.attempt <= step.retries + lost
+    if result.is_lost:
+        return step_run.attempts_lost < LOST_RETRIES
+    return step_run.attempt - step_run.attempts_lost <= step.retries
 
 
 def _retry_delay(step: Step, step_run: StepRun, result: Result) -> float:

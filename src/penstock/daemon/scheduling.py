@@ -8,11 +8,12 @@ schedule of it is written alone, so that a poisoned one spoils only itself.
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
 from penstock.core.due import Outcome, Overlap, PlannedFire, plan_fires
 from penstock.core.model import Fire, Run, Schedule, Timer
+from penstock.core.recurrence import next_after
 from penstock.errors import PenstockError, Unavailable
 from penstock.service import firing
 from penstock.service.schedules import TIMER
@@ -122,6 +123,7 @@ def _read(tx: Transaction, due: list[Timer], now: datetime) -> dict[str, Schedul
             log.exception("schedule_unreadable schedule_id=%s", timer.subject_id)
             reason = f"disabled: it cannot be read any more: {error!r}"
             schedules.quarantine(tx, timer.subject_id, reason, now)
+            fires.insert(tx, firing.unreadable(timer.subject_id, timer.due_at, now, reason))
     return found
 
 
@@ -224,7 +226,7 @@ def _write_alone(
     except fires.AlreadyThere:
         # Done before, by whoever was first. What is left is to go on from there.
         with tx.savepoint():
-            _write(tx, [_without_done(tx, decision)], now)
+            _write(tx, [_up_to_done(tx, decision)], now)
     except Unavailable:
         raise
     except Exception as error:
@@ -233,23 +235,43 @@ def _write_alone(
             _write(tx, [_failed(schedule, decision.timer, now, f"internal error: {error!r}")], now)
 
 
-def _without_done(tx: Transaction, decision: _Decision) -> _Decision:
-    """Return `decision` without the fires that are recorded already, and without their runs."""
-    new = tuple(f for f in decision.fires if fires.find(tx, f.source_id, f.fire_key) is None)
-    run_ids = {fire.run_id for fire in new}
-    dropped = {run.id for run in decision.runs} - run_ids
+def _up_to_done(tx: Transaction, decision: _Decision) -> _Decision:
+    """Return the part of `decision` that comes before the first fire that is recorded already.
+
+    That happens when the clock was set back and somebody enabled the schedule again. What follows
+    is left to the next look, since it was decided as if that fire were a new one.
+    """
+    for index, fire in enumerate(decision.fires):
+        done = fires.find(tx, fire.source_id, fire.fire_key)
+        if done is None:
+            continue
+        if index == 0:
+            return _passed_over(decision, done)
+        kept = decision.fires[:index]
+        started = [fire.run_id for fire in kept if fire.run_id is not None]
+        new = {run.id for run in decision.runs}
+        return replace(
+            decision,
+            next_fire_time=fire.fire_time,
+            due_at=fire.fire_time,
+            fires=kept,
+            runs=tuple(run for run in decision.runs if run.id in started),
+            canceled_runs=tuple(
+                id for id in decision.canceled_runs if id not in new or id in started[:-1]
+            ),
+        )
+    return decision
+
+
+def _passed_over(decision: _Decision, done: Fire) -> _Decision:
+    """Return the decision to go on after a fire that is recorded already."""
+    rule, last = decision.schedule.recurrence, done.through_time or done.fire_time
+    following = next_after(rule, last) if rule is not None and last is not None else None
     return _Decision(
         schedule=decision.schedule,
         timer=decision.timer,
-        next_fire_time=decision.next_fire_time,
-        due_at=decision.due_at,
-        failures=decision.failures,
-        fires=new,
-        runs=tuple(run for run in decision.runs if run.id in run_ids),
-        canceled_runs=tuple(id for id in decision.canceled_runs if id not in dropped)
-        if new
-        else (),
-        quarantined_reason=decision.quarantined_reason,
+        next_fire_time=following,
+        due_at=following,
     )
 
 

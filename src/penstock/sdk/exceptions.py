@@ -1,6 +1,7 @@
 """The error names that scripts of the old SDK catch, placed in our tree.
 
-    Invalid ◄── UserErrorException ◄── ExperimentExecutionException, RunEnvironmentException …
+    Invalid ◄── UserErrorException ◄── ComputeTargetException
+    PenstockError ◄── ExperimentExecutionException, RunEnvironmentException
     RunFailed ◄── ActivityFailedException
     TooLarge ◄── SnapshotException
 

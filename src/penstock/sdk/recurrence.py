@@ -4,20 +4,18 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from datetime import datetime, timedelta
+from datetime import datetime
 from difflib import get_close_matches
 from typing import Any
 
 from penstock.clock import SystemClock
-from penstock.core import recurrence as rules
-from penstock.core import zones
+from penstock.core import creation, zones
 from penstock.core.recurrence import (
     WEEK_DAYS,
     FoldPolicy,
     Frequency,
     GapPolicy,
     MonthEndPolicy,
-    Occurrence,
     Recurrence,
 )
 from penstock.errors import Invalid, InvalidRecurrence
@@ -28,7 +26,6 @@ from penstock.wire import OccurrenceDocument
 _TIME_OF_DAY = re.compile(r"(\d{1,2}):(\d{2})")
 _START_FORMAT = "%Y-%m-%dT%H:%M:%S"
 _FREQUENCIES = tuple(frequency.value for frequency in Frequency)
-_JUST_BEFORE = timedelta(microseconds=1)
 
 
 class ScheduleRecurrence:
@@ -200,20 +197,13 @@ class ScheduleRecurrence:
         Raises:
             InvalidRecurrence: the recurrence is wrong, or names no times.
         """
-        now = SystemClock().now()
-        rule = rules.validated(self.to_rule(), now=now)
-        if after is not None or rule.start_time is not None or not run_on_create:
-            since = after or (now - _JUST_BEFORE if rule.start_time else now)
-            found = rules.preview(rule, since, count)
-        else:
-            local = now.astimezone(zones.zone(rule.time_zone or "UTC"))
-            first = Occurrence(
-                fire_time=now,
-                nominal_time=local.replace(tzinfo=None),
-                local_time=local,
-                mark="on_create",
-            )
-            found = [first, *rules.preview(rule, now, count - 1)]
+        _, found = creation.preview(
+            self.to_rule(),
+            count=count,
+            now=SystemClock().now(),
+            after=after,
+            run_on_create=run_on_create,
+        )
         return [OccurrenceDocument.of(occurrence) for occurrence in found]
 
 

@@ -132,3 +132,15 @@ def failure(schedule: Schedule, fire_time: datetime, now: datetime, reason: str)
         outcome=Outcome.FAILED,
         reason=f"attempt {attempt} of {FAILURES_MAX} failed: {reason}",
     )
+
+
+def unreadable(schedule_id: str, due_at: datetime, now: datetime, reason: str) -> Fire:
+    """Return the record of an evaluation that failed because the schedule cannot be read."""
+    return Fire(
+        source_id=schedule_id,
+        fire_key=f"{fire_key(due_at)}/failed/{fire_key(now)}",
+        fire_time=due_at,
+        fired_at=now,
+        outcome=Outcome.FAILED,
+        reason=reason,
+    )

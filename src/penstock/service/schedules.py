@@ -9,12 +9,12 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from penstock import wire
-from penstock.core import recurrence, zones
+from penstock.core import checking, creation, recurrence
 from penstock.core.access import Actor
 from penstock.core.due import Outcome, PlannedFire
 from penstock.core.model import DataChange, Fire, Run, Schedule, Status, Workspace
 from penstock.core.pipeline import Graph, ParameterKind, resolve_parameters
-from penstock.core.recurrence import Occurrence, Recurrence
+from penstock.core.recurrence import Occurrence
 from penstock.errors import Conflict, Invalid
 from penstock.service import firing, limits, pipelines, runs, workspaces
 from penstock.service.access import require
@@ -27,7 +27,6 @@ from penstock.store.database import Transaction, new_id
 
 TIMER = "schedule"
 POLLING_MINUTES_MAX = 525_600  # a year
-# Fires at a start time that lies exactly at the instant of creation, too.
 _JUST_BEFORE = timedelta(microseconds=1)
 
 
@@ -58,7 +57,7 @@ def create(
     require(actor, "schedule.create", workspace_id=workspace.id)
     limits.check(draft)
     _check_draft(tx, workspace, draft)
-    rule = recurrence.validated(draft.recurrence, now=now) if draft.recurrence else None
+    rule = checking.validated(draft.recurrence, now=now) if draft.recurrence else None
     workspaces.ensure_experiment(tx, actor, workspace, draft.experiment, now)
     is_active = draft.status is Status.ACTIVE
     schedule = Schedule(
@@ -78,7 +77,7 @@ def create(
         catch_up_window_seconds=draft.catch_up_window_seconds,
         overlap=draft.overlap,
         run_on_create=draft.run_on_create,
-        next_fire_time=first_fire_time(rule, now) if rule and is_active else None,
+        next_fire_time=creation.first_fire_time(rule, now) if rule and is_active else None,
         failures=0,
         quarantined_reason=None,
         created_at=now,
@@ -93,15 +92,6 @@ def create(
             tx, schedule, now, reason="first run, at creation: the recurrence has no start time"
         )
     return schedule
-
-
-def first_fire_time(rule: Recurrence, now: datetime) -> datetime | None:
-    """Return the first time after creation at which `rule` fires by itself.
-
-    A start time that lies exactly at `now` counts; the origin of a recurrence without start time
-    does not, since that is the run at creation.
-    """
-    return recurrence.next_after(rule, now - _JUST_BEFORE if rule.start_time else now)
 
 
 def _check_draft(tx: Transaction, workspace: Workspace, draft: wire.ScheduleDraft) -> None:
@@ -234,41 +224,6 @@ def fires_page(
     return fires.list(tx, schedule.id, outcomes=outcomes, after=after, limit=limit)
 
 
-def preview_rule(
-    rule: Recurrence, *, run_on_create: bool, after: datetime | None, count: int, now: datetime
-) -> tuple[Recurrence, list[Occurrence]]:
-    """Return the rule as it would be stored now, and its next `count` fires.
-
-    The run at creation, where there is one, is the first of them, marked `on_create`. Slots that
-    a clock change dropped or merged stand among the fires and are not counted.
-
-    Args:
-        rule: the recurrence.
-        run_on_create: whether the schedule would start a run at its creation.
-        after: only fires later than this; None for a schedule created now.
-        count: how many fires.
-        now: the present instant.
-
-    Raises:
-        InvalidRecurrence: the recurrence names no times.
-    """
-    anchored = recurrence.validated(rule, now=now)
-    if after is not None:
-        return anchored, recurrence.preview(anchored, after, count)
-    fires_at_once = run_on_create and anchored.start_time is None and rule.anchor is None
-    if not fires_at_once:
-        since = now - _JUST_BEFORE if anchored.start_time else now
-        return anchored, recurrence.preview(anchored, since, count)
-    local_now = now.astimezone(zones.zone(anchored.time_zone or "UTC"))
-    first = Occurrence(
-        fire_time=now,
-        nominal_time=local_now.replace(tzinfo=None),
-        local_time=local_now,
-        mark="on_create",
-    )
-    return anchored, [first, *recurrence.preview(anchored, now, count - 1)]
-
-
 def preview(
     tx: Transaction,
     actor: Actor,
@@ -360,7 +315,7 @@ def _changed(
         graph = pipelines.load_graph(tx, workspace.id, published.graph_id)
         _check_parameters(tx, workspace, graph, changed.parameters, changed.data_change)
     if changes.recurrence is not None:
-        changed = replace(changed, recurrence=recurrence.validated(changes.recurrence, now=now))
+        changed = replace(changed, recurrence=checking.validated(changes.recurrence, now=now))
     return _rescheduled(tx, workspace, schedule, changed, now)
 
 
@@ -392,7 +347,7 @@ def _rescheduled(
             runs.checked_active(pipeline_rows.get(tx, workspace.id, after.pipeline_id))
         after = replace(after, failures=0, quarantined_reason=None)
     if after.recurrence is not None and (is_enabled or after.recurrence != before.recurrence):
-        return replace(after, next_fire_time=first_fire_time(after.recurrence, now))
+        return replace(after, next_fire_time=creation.first_fire_time(after.recurrence, now))
     return after
 
 

@@ -84,7 +84,9 @@ def _parts(text: str, order: Sequence[sa.Column[Any]]) -> list[tuple[str | int, 
 def _fits(part: object, column: sa.Column[Any]) -> bool:
     if type(part) is int:
         return column.type.python_type is int and abs(part) < _INTEGER_MAX
-    return isinstance(part, str) and column.type.python_type is str and "\0" not in part
+    if not isinstance(part, str) or column.type.python_type is not str:
+        return False
+    return not any(char == "\0" or "\ud800" <= char <= "\udfff" for char in part)
 
 
 def _unreadable(text: str) -> Invalid:

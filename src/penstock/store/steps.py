@@ -265,6 +265,7 @@ def _values(step_run: StepRun) -> dict[str, Any]:
         "name": step_run.name,
         "state": step_run.state.value,
         "attempt": step_run.attempt,
+        "attempts_lost": step_run.attempts_lost,
         "compute": step_run.compute,
         "available_at": micros_or_none(step_run.available_at),
         "queued_at": micros_or_none(step_run.queued_at),

@@ -213,6 +213,7 @@ step_runs = sa.Table(
     sa.Column("state", sa.Text, nullable=False),
     # The fencing number: a result is taken only from the attempt that stands here.
     sa.Column("attempt", sa.Integer, nullable=False),
+    sa.Column("attempts_lost", sa.Integer, nullable=False),
     sa.Column("compute", sa.Text, nullable=False),
     sa.Column("available_at", Instant),
     sa.Column("queued_at", Instant),

@@ -90,6 +90,7 @@ def step_run(api: Api, context: Context) -> StepRun:
         name="train",
         state=StepState.RUNNING,
         attempt=2,
+        attempts_lost=0,
         compute="local",
         available_at=None,
         queued_at=NOW,

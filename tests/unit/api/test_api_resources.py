@@ -244,6 +244,7 @@ def step_run(api: Api) -> StepRun:
         name="train",
         state=StepState.RUNNING,
         attempt=1,
+        attempts_lost=0,
         compute="local",
         available_at=None,
         queued_at=NOW,

@@ -170,6 +170,7 @@ def a_step(name: str, **changes: Any) -> dict[str, Any]:
         "state": "Running",
         "history_status": "Running",
         "attempt": 1,
+        "attempts_lost": 0,
         "compute": "local",
         "available_at": None,
         "queued_at": None,

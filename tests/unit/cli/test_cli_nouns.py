@@ -8,7 +8,15 @@ import sys
 from pathlib import Path
 
 import pytest
-from fake_api import PIPELINE_ID, RUN_ID, FakeApi, a_page, a_pipeline, a_run, a_schedule
+from tests.unit.cli.fake_api import (
+    PIPELINE_ID,
+    RUN_ID,
+    FakeApi,
+    a_page,
+    a_pipeline,
+    a_run,
+    a_schedule,
+)
 
 from penstock.cli.reference import command_names
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import httpx
 import pytest
-from fake_api import RUN_ID, FakeApi, a_page, a_run, a_step
+from tests.unit.cli.fake_api import RUN_ID, FakeApi, a_page, a_run, a_step
 
 W = "/workspaces/default"
 RUN = f"GET {W}/runs/{RUN_ID}"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 
 import pytest
-from fake_api import (
+from tests.unit.cli.fake_api import (
     PIPELINE_ID,
     RUN_ID,
     SCHEDULE_ID,

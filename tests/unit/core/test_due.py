@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from penstock.core.checking import validated
 from penstock.core.due import (
     FIRES_MAX,
     CatchUp,
@@ -15,7 +16,7 @@ from penstock.core.due import (
     PlannedFire,
     plan_fires,
 )
-from penstock.core.recurrence import Frequency, Recurrence, validated
+from penstock.core.recurrence import Frequency, Recurrence
 
 MINUTE, HOUR, DAY, WEEK, MONTH = Frequency
 SKIP, LATEST, ALL = CatchUp

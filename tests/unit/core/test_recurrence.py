@@ -8,6 +8,7 @@ from itertools import islice
 
 import pytest
 
+from penstock.core.checking import validated
 from penstock.core.recurrence import (
     INTERVAL_MAX,
     WEEK_DAYS,
@@ -18,12 +19,11 @@ from penstock.core.recurrence import (
     Recurrence,
     between,
     count_between,
-    describe,
     latest_between,
     next_after,
     preview,
-    validated,
 )
+from penstock.core.wording import describe
 from penstock.errors import Invalid, InvalidRecurrence
 
 MINUTE, HOUR, DAY, WEEK, MONTH = Frequency

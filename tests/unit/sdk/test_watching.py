@@ -39,6 +39,7 @@ RUN = {
 STEP = {
     "run_id": "r",
     "step_id": "s",
+    "attempts_lost": 0,
     "history_status": "Running",
     "compute": "local",
     "available_at": None,

@@ -56,7 +56,9 @@ def test_the_database_lies_in_a_home_that_was_chosen(home: Path) -> None:
 
 
 def test_options_win_over_environment_over_file_over_defaults(home: Path) -> None:
-    (config(home) / "penstock.toml").write_text("port = 1\nhost = 'localhost'\nstep_poll_seconds = 2\n")
+    (config(home) / "penstock.toml").write_text(
+        "port = 1\nhost = 'localhost'\nstep_poll_seconds = 2\n"
+    )
     environ = {"HOME": str(home), "PENSTOCK_PORT": "2", "PENSTOCK_HOST": "127.0.0.2"}
     settings = Settings.load(environ, port=3, host=None)
     assert (settings.port, settings.host, settings.step_poll_seconds) == (3, "127.0.0.2", 2.0)

@@ -228,6 +228,7 @@ def upgrade() -> None:
         sa.Column("name", sa.Text(), nullable=False),
         sa.Column("state", sa.Text(), nullable=False),
         sa.Column("attempt", sa.Integer(), nullable=False),
+        sa.Column("attempts_lost", sa.Integer(), nullable=False),
         sa.Column("compute", sa.Text(), nullable=False),
         sa.Column("available_at", sa.BigInteger()),
         sa.Column("queued_at", sa.BigInteger()),
