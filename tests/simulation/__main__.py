@@ -1,4 +1,5 @@
-"""Run simulated worlds: make simulate SEED=7 STEPS=30, or python -m tests.simulation --seeds 0-199."""
+"""Run simulated worlds: make simulate SEED=7 STEPS=30, or python -m tests.simulation --seeds
+0-199."""
 
 from __future__ import annotations
 

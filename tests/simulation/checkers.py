@@ -150,7 +150,6 @@ class Referee:
         self.graphs: dict[str, Graph] = {}  # by the name that its steps carry
         self.graph_of_run: dict[str, str] = {}
         self.schedules: dict[str, Notes] = {}
-        self.refusals: dict[str, int] = {}  # by step run: launches that failed or said so
         self.highest = datetime.min.replace(tzinfo=UTC)  # what any clock has ever shown
         self.fires: dict[tuple[str, str], FireRow] = {}
         self.runs: dict[str, RunRow] = {}
@@ -448,27 +447,23 @@ class Referee:
         elif step.state == "Failed" and step.attempt == old.attempt:
             self.require(attempt.exit_code == step.exit_code, f"{step} is not {attempt}")
             self.require(attempt.exit_code != 0, f"{step} is not {attempt}")
-        if step.state == "Failed":
-            self._check_retries(step)
-        if step.state == "Queued" and attempt is not None:
-            retries = self.graphs[attempt.graph].by_id[step.step_id].retries
-            limit = retries + (LOST_RETRIES if attempt.exit_code is None else 0)
-            self.require(old.attempt <= limit, f"{limit} retries allowed: {old} to {step}")
+        if step.state in ("Failed", "Queued") and attempt is not None:
+            self._check_retries(step, attempt)
 
-    def _check_retries(self, step: StepRow) -> None:
+    def _check_retries(self, step: StepRow, last: Attempt) -> None:
+        """As many further attempts as were promised, and no more; lost ones count apart."""
         mine = [a for a in self._machine.attempts.values() if a.step_run_id == step.id]
-        graph = self.graphs[mine[0].graph] if mine else None
-        if graph is None:
-            return
-        retries = graph.by_id[step.step_id].retries
-        failed = [a for a in mine if a.exit_code not in (0, None)]
-        lost = step.attempt - len(failed)  # vanished, or never started in time
-        self.require(len(failed) <= retries + 1, f"{retries} retries allowed: {mine}")
-        refused = self.refusals.get(step.id, 0)
-        if not lost:
-            self.require(len(failed) == retries + 1, f"{retries} retries promised: {mine}")
-        limit = retries + 1 + LOST_RETRIES + refused
-        self.require(step.attempt <= limit, f"{limit} attempts at most: {step}")
+        failed = sum(a.exit_code not in (0, None) for a in mine)
+        lost = step.attempt - failed  # vanished, or never started
+        promised = self.graphs[last.graph].by_id[step.step_id]
+        retries = promised.retries
+        if promised.timeout_seconds is not None:
+            # What vanishes in its last second may count as lost, or as too late.
+            is_right = failed <= retries + 1 and step.attempt <= retries + 1 + LOST_RETRIES
+            return self.require(is_right, f"{retries} retries promised: {step} {mine}")
+        ends, limit = (lost, LOST_RETRIES) if last.exit_code is None else (failed, retries)
+        is_right = ends == limit + 1 if step.state == "Failed" else ends <= limit
+        self.require(is_right, f"{limit} retries promised: {step} {mine}")
 
     def _attempt(self, step_run_id: str, number: int) -> Attempt | None:
         return next(

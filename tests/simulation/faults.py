@@ -131,7 +131,6 @@ class FaultyTarget:
     def __init__(self, target: ComputeTarget, process: Process) -> None:
         self._target = target
         self._process = process
-        self.on_trouble: Callable[[str], None] = lambda step_run_id: None
 
     def prepare(self, launch: StepLaunch) -> None:
         """As the target does."""
@@ -141,17 +140,10 @@ class FaultyTarget:
         """Start an attempt, or refuse, or start it and fail all the same."""
         process = self._process
         process.point()
-        step_run_id = launch.environment["AZUREML_RUN_ID"]
         if process.fails("refused", REFUSED):
-            self.on_trouble(step_run_id)
             raise ComputeUnavailable("No place for another process (simulated).")
-        try:
-            self._target.launch(launch, lambda id: on_exit(id) if process.is_alive else None)
-        except ComputeUnavailable:
-            self.on_trouble(step_run_id)
-            raise
+        self._target.launch(launch, lambda name: on_exit(name) if process.is_alive else None)
         if process.fails("reply lost", REPLY_LOST):
-            self.on_trouble(step_run_id)
             raise ComputeUnavailable("The reply was lost (simulated).")
         process.point()
 

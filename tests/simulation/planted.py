@@ -167,6 +167,19 @@ BUGS = (
         ),
     ),
     _bug(
+        "a lost reply is taken for a launch that failed",
+        (
+            "daemon/launching.py",
+            "        if isinstance(error, Unavailable):\n",
+            "        if isinstance(error, Unavailable) and False:\n",
+        ),
+    ),
+    _bug(
+        "cancel_previous spares the fires of its own plan",
+        ("daemon/scheduling.py", ", *filter(None, started)]", "]"),
+        ("daemon/scheduling.py", "for run in previous[:-1])", "for run in previous)"),
+    ),
+    _bug(
         "a quarantine that never comes",
         ("daemon/scheduling.py", "if failures >= firing.FAILURES_MAX:", "if failures > 50:"),
     ),

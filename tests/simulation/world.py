@@ -359,7 +359,6 @@ class World:
         process = Process(server.name, self.faults, self._freeze)
         store: Any = FaultyStore(self._ground.store, process, self.referee.look)
         target = FaultyTarget(self._machine, process)
-        target.on_trouble = self._count_refusal
         server.process, server.offset, server.is_recovering = process, self.offset, True
         server.daemon = Daemon(
             store=store,
@@ -375,9 +374,6 @@ class World:
             late_seconds_max=LATE_SECONDS_MAX,
             copier=Copier(process),
         )
-
-    def _count_refusal(self, step_run_id: str) -> None:
-        self.referee.refusals[step_run_id] = self.referee.refusals.get(step_run_id, 0) + 1
 
     def _let_daemons_work(self, *, all_of_them: bool = False) -> None:
         lanes = [(server, lane) for server in self.servers for lane in ("scheduling", "running")]

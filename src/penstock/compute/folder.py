@@ -44,6 +44,9 @@ class BlobFolder(Protocol):
 def lay_out(launch: StepLaunch, blobs: BlobFolder, copy_file: CopyFile) -> None:
     """Make the attempt's folder ready for its start; nothing happens when it is.
 
+    What lies in code/ already stays as it is: it may have been laid out ahead, without the inputs
+    and outputs that were not known then.
+
     Files are copied, never linked: scripts may edit what they find in code/.
 
     Raises:
@@ -54,27 +57,18 @@ def lay_out(launch: StepLaunch, blobs: BlobFolder, copy_file: CopyFile) -> None:
     """
     folder = launch.folder
     code = folder / "code"
-    if code.is_dir():
-        return
-    _check_files(launch.files)
     try:
-        os.makedirs(folder, exist_ok=True)
-        for name in ("outputs", "logs", "user_logs", "system_logs"):
-            with suppress(FileExistsError):
-                os.mkdir(f"{folder}/{name}")
+        if not code.is_dir():
+            _check_files(launch.files)
+            os.makedirs(folder, exist_ok=True)
+            for name in ("outputs", "logs", "user_logs", "system_logs"):
+                with suppress(FileExistsError):
+                    os.mkdir(f"{folder}/{name}")
+            _build_code(launch.files, code, blobs, copy_file)
         for directory in launch.directories:
             os.makedirs(directory, exist_ok=True)
-        building = _new_folder(folder)
-        try:
-            for source, target in launch.copies:
-                # What goes into code/ goes there before the name appears.
-                place = _moved_below(target, code, Path(building))
-                _bring(source, place, folder / "system_logs" / "inputs.txt", copy_file)
-            _build_code(launch.files, Path(building), blobs, copy_file)
-            _move_unless_there(building, code)
-        except BaseException:
-            shutil.rmtree(building, ignore_errors=True)
-            raise
+        for source, target in launch.copies:
+            _bring(source, target, folder / "system_logs" / "inputs.txt", copy_file)
     except OSError as error:
         message = f"The folder {str(folder)!r} cannot be laid out"
         if error.errno in _LASTING:
@@ -100,19 +94,20 @@ def is_inside(path: str) -> bool:
     return not ("\0" in path or "\\" in path or any(part in ("", ".", "..") for part in parts))
 
 
-def _moved_below(path: Path, old: Path, new: Path) -> Path:
-    """Return `path` with the folder `new` in the place of `old`; unchanged if it is not in `old`."""
-    return new / path.relative_to(old) if path.is_relative_to(old) else path
-
-
 def _build_code(
-    files: tuple[SnapshotFile, ...], building: Path, blobs: BlobFolder, copy_file: CopyFile
+    files: tuple[SnapshotFile, ...], code: Path, blobs: BlobFolder, copy_file: CopyFile
 ) -> None:
-    for file in files:
-        _place(file, blobs.path(file.sha256), Path(f"{building}/{file.path}"), copy_file)
-    for name in _LINKED:
-        with suppress(FileExistsError):  # the snapshot has a file or folder of that name
-            os.symlink(f"../{name}", f"{building}/{name}")
+    building = _new_folder(code.parent)
+    try:
+        for file in files:
+            _place(file, blobs.path(file.sha256), Path(f"{building}/{file.path}"), copy_file)
+        for name in _LINKED:
+            with suppress(FileExistsError):  # the snapshot has a file or folder of that name
+                os.symlink(f"../{name}", f"{building}/{name}")
+        _move_unless_there(building, code)
+    except BaseException:
+        shutil.rmtree(building, ignore_errors=True)
+        raise
 
 
 def _place(file: SnapshotFile, blob: Path, target: Path, copy_file: CopyFile) -> None:

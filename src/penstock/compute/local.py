@@ -8,6 +8,7 @@ writes down the exit code itself. A server that comes back finds everything in t
 
 from __future__ import annotations
 
+import _thread
 import difflib
 import errno
 import os
@@ -124,13 +125,10 @@ class LocalTarget:
         try:
             self.prepare(launch)
             pid = self._spawn(launch, self._command(launch))
-            # A thread in waitpid costs nothing meanwhile and wakes at once, on every system.
-            threading.Thread(
-                target=self._wait,
-                args=(launch.id, pid, on_exit),
-                name=f"wait-{launch.id}",
-                daemon=True,
-            ).start()
+            # A thread in waitpid costs nothing meanwhile and wakes at once, on every system. It is
+            # started at this level because Thread.start() waits until the thread runs: a
+            # millisecond, in which another attempt could be started.
+            _thread.start_new_thread(self._wait, (launch.id, pid, on_exit))
         except BaseException:
             self._live.discard(launch.id)
             raise
@@ -230,9 +228,8 @@ class LocalTarget:
             raise translated(error, "The process cannot be started") from error
 
     def _wait(self, launch_id: str, pid: int, on_exit: Callable[[str], None]) -> None:
-        with suppress(
-            ChildProcessError
-        ):  # SIGCHLD is ignored here: the system has reaped it for us
+        # Where SIGCHLD is ignored, the system has reaped it for us.
+        with suppress(ChildProcessError):
             os.waitpid(pid, 0)
         self._live.discard(launch_id)  # first, so that a poll from within on_exit sees the end
         on_exit(launch_id)

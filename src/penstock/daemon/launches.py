@@ -157,6 +157,20 @@ def compose(facts: Facts, around: Surroundings) -> StepLaunch:
     )
 
 
+def outline(facts: Facts, around: Surroundings) -> StepLaunch:
+    """Return what is known of a launch before its inputs are there: enough to lay out its
+    folder."""
+    place = facts.place
+    return StepLaunch(
+        id=launch_id(place),
+        folder=attempt_folder(around.home, place.run_id, place.id, place.attempt),
+        script=facts.step.script or "",
+        arguments=(),
+        files=facts.files,
+        environment={},
+    )
+
+
 # ---- data ----------------------------------------------------------------------------------------
 
 

@@ -15,7 +15,14 @@ from penstock.compute.target import ComputeTarget, Observation, Phase, StepLaunc
 from penstock.core.model import StepPlace, StepRun, Timer
 from penstock.core.states import StepState
 from penstock.daemon import running
-from penstock.daemon.launches import Facts, Shelf, Surroundings, compose, launch_id
+from penstock.daemon.launches import (
+    Facts,
+    Shelf,
+    Surroundings,
+    compose,
+    launch_id,
+    outline,
+)
 from penstock.daemon.running import Result, Rules, Work
 from penstock.errors import PenstockError, Unavailable
 from penstock.service.files import step_folder
@@ -35,6 +42,9 @@ WATCHED_POLL_SECONDS = 10.0
 
 # A pass that has done so much returns, so that the clock is read again.
 PASS_MAX = 1000
+# Attempts with more to copy than this are started in another thread, so that nothing waits for
+# them.
+COPY_BYTES_MAX = 4_000_000
 # When another daemon is busy with what is due, this one looks again after so long.
 HELD_ELSEWHERE = timedelta(milliseconds=50)
 
@@ -174,6 +184,8 @@ class Launching:
             self._stop(place)
         for facts in work.launches:
             self._launch(facts)
+        for facts in work.soon:
+            self._prepare(facts)
         failed = _drained(self._failed)
         if failed:
             self._record(failed, now)
@@ -187,7 +199,7 @@ class Launching:
             self._note_refusal(place, error)
             return
         self._watched[launch.id] = place
-        if launch.copies:
+        if launch.copies or _bytes(launch) > COPY_BYTES_MAX:
             self._copying.add(launch.id)
             self._copier.submit(self._start, place, launch)
         else:
@@ -219,6 +231,16 @@ class Launching:
             self._stop(place)
         self._failed.put(_hopeless(place, reason))
         self._wake()
+
+    def _prepare(self, facts: Facts) -> None:
+        """Lay out the folder of an attempt that will probably start next."""
+        launch = outline(facts, self._around)
+        if _bytes(launch) > COPY_BYTES_MAX:
+            return  # its launch will do it, in another thread
+        try:
+            self._targets[facts.place.compute].prepare(launch)
+        except Exception as error:  # the launch itself will fail, and say so where it counts
+            log.info("step_not_prepared step_run_id=%s reason=%s", facts.place.id, error)
 
     def _stop(self, place: StepPlace) -> None:
         target = self._targets[place.compute]
@@ -306,7 +328,9 @@ class Launching:
             self._launch(look.facts)
         if seen.phase not in (Phase.EXITED, Phase.VANISHED):
             return None
-        error = f"timed out after {look.timeout_seconds:g} s" if is_late else None
+        error = None
+        if look.deadline is not None and (seen.ended_at or now) >= look.deadline:
+            error = f"timed out after {look.timeout_seconds:g} s"
         return replace(_result(place, seen), error=error)
 
     def _until_next_look(self, look: _Look, now: datetime) -> timedelta:
@@ -329,6 +353,10 @@ class Launching:
         except Exception:  # one folder that cannot be read must not hide the other steps' ends
             log.exception("step_poll_failed step_run_id=%s", place.id)
             return None
+
+
+def _bytes(launch: StepLaunch) -> int:
+    return sum(file.size for file in launch.files)
 
 
 def _result(place: StepPlace, seen: Observation) -> Result:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any
@@ -55,6 +56,9 @@ class Work:
 
     launches: list[Facts] = field(default_factory=list)
     stops: list[StepPlace] = field(default_factory=list)
+    # What will probably start next: it is made ready while others run.
+    soon: list[Facts] = field(default_factory=list)
+    successors: list[StepPlace] = field(default_factory=list)
     is_line_moving: bool = False  # a step was queued, or one has left its place
 
 
@@ -157,6 +161,7 @@ def _advance_all(tx: Transaction, found: list[Run], now: datetime, work: Work) -
         for run in open_runs:
             _advance_alone(tx, run, places[run.id], now, part)
     work.stops += part.stops
+    work.successors += part.successors
     work.is_line_moving |= part.is_line_moving
 
 
@@ -175,6 +180,7 @@ def _advance_alone(
         with tx.savepoint():
             _abandon(tx, run, places, now, f"internal error: {error!r}", part)
     work.stops += part.stops
+    work.successors += part.successors
     work.is_line_moving |= part.is_line_moving
 
 
@@ -205,7 +211,19 @@ def _advance(
             _end(tx, run, plan.end, now)
             return
         if not _apply(tx, plan, current, now, work):
+            work.successors += _successors(graph, current)
             return
+
+
+def _successors(graph: Graph, current: Mapping[str, StepPlace]) -> list[StepPlace]:
+    """Return the steps that can start as soon as what runs or waits in line has ended well."""
+    under_way = (StepState.FINISHED, StepState.QUEUED, StepState.RUNNING)
+    return [
+        place
+        for place in current.values()
+        if place.state is StepState.NOT_STARTED
+        and all(current[p].state in under_way for p in graph.predecessors[place.step_id])
+    ]
 
 
 def _apply(
@@ -428,8 +446,10 @@ def _fill(tx: Transaction, now: datetime, rules: Rules, shelf: Shelf, work: Work
     if not work.is_line_moving:
         return
     free = rules.steps_running_max - steps.count_running(tx, LOCAL)
-    chosen = steps.next_in_line(tx, LOCAL, now, free) if free > 0 else []
-    for step_run in chosen:
+    if free <= 0:
+        return
+    line = steps.next_in_line(tx, LOCAL, now, free + rules.steps_running_max)
+    for step_run in line[:free]:
         started = _moved(
             tx,
             step_run.place,
@@ -448,3 +468,7 @@ def _fill(tx: Transaction, now: datetime, rules: Rules, shelf: Shelf, work: Work
             _moved(tx, started, "fail", ended_at=now, error=str(error))
             timers.disarm(tx, "step", started.id)
             timers.arm(tx, "run", started.run_id, now)
+    next_ones = [step_run.place for step_run in line[free:]] or work.successors
+    for place in next_ones[: rules.steps_running_max]:
+        with suppress(PenstockError):  # its start will say what is wrong
+            work.soon.append(shelf.facts(tx, place._replace(attempt=place.attempt + 1)))

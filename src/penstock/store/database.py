@@ -106,9 +106,9 @@ _LOCK = sa.select(
 
 
 class Bulk:
-    """A statement that is run for many rows at once, compiled once for each kind of database.
+    """A statement that is run for one or many rows, compiled once for each kind of database.
 
-    For the hot path: SQLAlchemy prepares every row of an executemany anew, which costs more than
+    For the hot path: SQLAlchemy prepares every execution and every row anew, which costs more than
     the database's own work. Values are handed to the driver as they are, so only what the driver
     knows (text, numbers, booleans, None) may be in a row.
     """

@@ -73,13 +73,12 @@ def move(
         "expected_attempt": expected_attempt,
         "expected_state": expected_state.value,
     }
-    statement = _moving(tuple(sorted(values)))
-    return tx.connection.execute(statement, fence | values).rowcount == 1
+    return _moving(tuple(sorted(values))).run(tx, [fence | values]) == 1
 
 
 @lru_cache(maxsize=256)
-def _moving(names: tuple[str, ...]) -> sa.Update:
-    return (
+def _moving(names: tuple[str, ...]) -> Bulk:
+    return Bulk(
         sa.update(step_runs)
         .where(
             _THIS,

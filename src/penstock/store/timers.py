@@ -49,9 +49,8 @@ def _arming(kind: str, *, is_exact: bool) -> Any:
     )
 
 
-_ARM = {kind: _arming(kind, is_exact=False) for kind in INSERT}
-_ARM_MANY = Bulk(_ARM)
-_PUT = {kind: _arming(kind, is_exact=True) for kind in INSERT}
+_ARM = Bulk({kind: _arming(kind, is_exact=False) for kind in INSERT})
+_PUT = Bulk({kind: _arming(kind, is_exact=True) for kind in INSERT})
 
 
 def arm(tx: Transaction, kind: str, subject_id: str, due_at: datetime) -> None:
@@ -59,17 +58,17 @@ def arm(tx: Transaction, kind: str, subject_id: str, due_at: datetime) -> None:
 
     A handler that holds the timer now cannot write back any more: what it saw is out of date.
     """
-    tx.connection.execute(_ARM[tx.kind], _new(kind, subject_id, due_at))
+    _ARM.run(tx, [_new(kind, subject_id, due_at)])
 
 
 def arm_many(tx: Transaction, rows: Sequence[tuple[str, str, datetime]]) -> None:
     """Arm many timers, each given as (kind, subject_id, due_at); see `arm`."""
-    _ARM_MANY.run(tx, [_new(*row) for row in sorted(rows)])
+    _ARM.run(tx, [_new(*row) for row in sorted(rows)])
 
 
 def put(tx: Transaction, kind: str, subject_id: str, due_at: datetime) -> None:
     """Make the subject due at exactly `due_at`, whenever it was due before; see `arm`."""
-    tx.connection.execute(_PUT[tx.kind], _new(kind, subject_id, due_at))
+    _PUT.run(tx, [_new(kind, subject_id, due_at)])
 
 
 def _new(kind: str, subject_id: str, due_at: datetime) -> dict[str, Any]:
@@ -166,8 +165,7 @@ _REARM_KEEPING = sa.update(timers).where(_THIS_TOKEN).values(due_at=sa.bindparam
 _REARM_MANY = Bulk(_REARM)
 _FINISH = sa.delete(timers).where(_THIS_TOKEN)
 _FINISH_MANY = Bulk(_FINISH)
-_DISARM = sa.delete(timers).where(_THIS)
-_DISARM_MANY = Bulk(_DISARM)
+_DISARM = Bulk(sa.delete(timers).where(_THIS))
 
 
 def rearm(tx: Transaction, timer: Timer, due_at: datetime, *, keep_attempts: bool = False) -> bool:
@@ -203,13 +201,13 @@ def finish_many(tx: Transaction, taken: Sequence[Timer]) -> int:
 
 def disarm(tx: Transaction, kind: str, subject_id: str) -> None:
     """Delete the subject's timer, if there is one, whoever holds it."""
-    tx.connection.execute(_DISARM, {"this_kind": kind, "this_subject": subject_id})
+    disarm_many(tx, kind, [subject_id])
 
 
 def disarm_many(tx: Transaction, kind: str, subject_ids: Sequence[str]) -> None:
     """Delete the timers of many subjects; see `disarm`."""
     ordered = [{"this_kind": kind, "this_subject": subject} for subject in sorted(subject_ids)]
-    _DISARM_MANY.run(tx, ordered)
+    _DISARM.run(tx, ordered)
 
 
 def _held(timer: Timer) -> dict[str, Any]:

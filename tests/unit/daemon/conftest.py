@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from tests.databases import SqliteFolder
+from tests.unit.daemon.works import Works
 from tests.unit.service.site import Site
 
 from penstock.store.database import Store
@@ -26,3 +27,15 @@ def any_site(database_url: str, tmp_path: Path) -> Iterator[Site]:
     store = Store(database_url)
     yield Site(store, tmp_path)
     store.dispose()
+
+
+@pytest.fixture
+def works(site: Site) -> Works:
+    """A daemon over an SQLite file."""
+    return Works(site)
+
+
+@pytest.fixture
+def any_works(any_site: Site) -> Works:
+    """A daemon over each kind of database in turn."""
+    return Works(any_site)

@@ -9,7 +9,6 @@ import pytest
 from tests.builders import NOW, a_data_change
 from tests.unit.service.site import Site, minutes
 
-from penstock.core import creation
 from penstock.core.due import CatchUp, Outcome, Overlap
 from penstock.core.model import Status
 from penstock.core.pipeline import Parameter, ParameterKind
@@ -396,29 +395,6 @@ def test_twice_at_the_very_same_instant_is_once(site):
 
 
 # ---- preview -------------------------------------------------------------------------------------
-
-
-def test_the_run_at_creation_is_the_first_of_a_preview(site):
-    rule, found = creation.preview(minutes(), run_on_create=True, after=None, count=3, now=NOW)
-    assert rule.anchor == WALL
-    assert [o.fire_time for o in found] == [NOW + timedelta(minutes=i) for i in range(3)]
-    assert [o.mark for o in found] == ["on_create", None, None]
-
-
-def test_without_a_run_at_creation_a_preview_begins_with_the_first_slot(site):
-    _, found = creation.preview(minutes(), run_on_create=False, after=None, count=2, now=NOW)
-    assert [o.fire_time for o in found] == [NOW + timedelta(minutes=i) for i in (1, 2)]
-
-
-def test_a_preview_may_begin_later(site):
-    after = NOW + timedelta(days=1)
-    _, found = creation.preview(minutes(), run_on_create=True, after=after, count=1, now=NOW)
-    assert [o.fire_time for o in found] == [after + timedelta(minutes=1)]
-
-
-def test_a_bad_rule_has_no_preview(site):
-    with pytest.raises(InvalidRecurrence, match="interval"):
-        creation.preview(minutes(0), run_on_create=True, after=None, count=1, now=NOW)
 
 
 def test_a_disabled_schedule_shows_what_it_would_do(site):
