@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from hashlib import blake2b
 from typing import Any, NamedTuple
@@ -94,7 +94,10 @@ class StepRow(NamedTuple):
     exit_code: int | None
 
 
-_FIRES = "SELECT source_id, fire_key, fire_time, fired_at, outcome, run_id, count, through_time FROM fires"
+_FIRES = (
+    "SELECT source_id, fire_key, fire_time, fired_at, outcome, run_id, count, through_time "
+    "FROM fires"
+)
 _RUNS = (
     "SELECT id, state, schedule_id, fire_time, is_queued, cancel_requested_at IS NOT NULL, "
     "continue_on_step_failure, submission_key, error FROM runs"
@@ -348,8 +351,6 @@ class Referee:
         has_stopped = status == "Disabled" and reason is not None
         self.require(must_stop == has_stopped, f"failure {notes.failures}, {status}: {fire}")
         if has_stopped:
-            from dataclasses import replace
-
             notes.schedule = replace(notes.schedule, status=Status.DISABLED)
             notes.cursor = None
 
@@ -408,9 +409,9 @@ class Referee:
 
     def _check_branches(self, run: RunRow, steps: dict[str, StepRow]) -> None:
         """With continue_on_step_failure, what does not depend on the failure has gone on."""
-        graph = self.graphs[self.graph_of_run.get(run.id, next(iter(self.graphs)))]
-        if set(graph.by_id) != set(steps):
-            graph = next(g for g in self.graphs.values() if set(g.by_id) == set(steps))
+        if run.id not in self.graph_of_run:
+            return  # nothing of it was ever started: nobody knows its graph
+        graph = self.graphs[self.graph_of_run[run.id]]
         for id, before in graph.predecessors.items():
             could_start = all(steps[other].state == "Finished" for other in before)
             expected = {"Finished", "Failed"} if could_start else {"Bypassed"}

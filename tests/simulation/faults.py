@@ -133,7 +133,10 @@ class FaultyTarget:
         self._process = process
 
     def prepare(self, launch: StepLaunch) -> None:
-        """As the target does."""
+        """Lay out an attempt's folder, or fail to."""
+        self._process.point()
+        if self._process.fails("refused", REFUSED):
+            raise ComputeUnavailable("No room for another folder (simulated).")
         self._target.prepare(launch)
 
     def launch(self, launch: StepLaunch, on_exit: Callable[[str], None]) -> None:

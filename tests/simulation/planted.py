@@ -15,10 +15,11 @@ class Bug:
 
     name: str
     changes: tuple[tuple[str, str, str], ...]  # (file below src/penstock, snippet, replacement)
+    seed: int = 0  # the first that found it; any other will do when the worlds have changed
 
 
-def _bug(name: str, *changes: tuple[str, str, str]) -> Bug:
-    return Bug(name, changes)
+def _bug(name: str, *changes: tuple[str, str, str], seed: int = 0) -> Bug:
+    return Bug(name, changes, seed)
 
 
 BUGS = (
@@ -45,6 +46,7 @@ BUGS = (
     _bug(
         "fires of one plan do not see each other",
         ("core/due.py", "active_runs += records[-1].outcome is Outcome.FIRED", "pass"),
+        seed=2,
     ),
     _bug(
         "no unique key on fires",
@@ -58,6 +60,7 @@ BUGS = (
             "index_elements=(fires.c.source_id, fires.c.fire_key)",
             "index_elements=(fires.c.source_id, fires.c.fire_key, fires.c.fired_at)",
         ),
+        seed=13,
     ),
     _bug(
         "next fire time reckoned from now, not from the plan",
@@ -72,6 +75,7 @@ BUGS = (
             "from penstock.core.due import",
             "from penstock.core.recurrence import next_after\nfrom penstock.core.due import",
         ),
+        seed=25,
     ),
     _bug(
         "not armed again after a skip",
@@ -87,6 +91,7 @@ BUGS = (
             "[d.timer for d in decisions\n"
             '        if d.due_at is None or any(f.outcome == "skipped" for f in d.fires)]',
         ),
+        seed=2,
     ),
     _bug(
         "the run is stored in another transaction than its fire",
@@ -102,6 +107,7 @@ BUGS = (
     _bug(
         "a result is taken from any attempt",
         ("daemon/running.py", " and step_run.attempt == result.attempt", ""),
+        seed=32,
     ),
     _bug(
         "a claim that never runs out",
@@ -110,10 +116,15 @@ BUGS = (
             "until = micros(now + timedelta(seconds=lease_seconds))",
             "until = micros(now + timedelta(days=36_500))",
         ),
+        seed=76,
     ),
     _bug(
         "a launch that is repeated under a new name",
-        ("daemon/launches.py", "        id=launch_id(place),", '        id=f"{new_id()}-1",'),
+        (
+            "daemon/launches.py",
+            "        id=launch_id(place),\n        folder=folder,",
+            '        id=f"{new_id()}-1",\n        folder=folder,',
+        ),
         (
             "daemon/launches.py",
             "from penstock.store.database import Transaction",
@@ -153,10 +164,12 @@ BUGS = (
             "        if seen.phase is Phase.ELSEWHERE and must_end:",
             "        if seen.phase in (Phase.ABSENT, Phase.ELSEWHERE) and must_end:",
         ),
+        seed=71,
     ),
     _bug(
         "queued runs in the order of their creation",
         ("daemon/running.py", "r.fire_time or r.created_at, r.id", "r.created_at, r.id"),
+        seed=13,
     ),
     _bug(
         "a step whose back-off is over is forgotten when there is no place",
@@ -165,6 +178,7 @@ BUGS = (
             "                self._end_back_off(tx, step_run)\n",
             "                pass\n",
         ),
+        seed=28,
     ),
     _bug(
         "a lost reply is taken for a launch that failed",
@@ -178,9 +192,11 @@ BUGS = (
         "cancel_previous spares the fires of its own plan",
         ("daemon/scheduling.py", ", *filter(None, started)]", "]"),
         ("daemon/scheduling.py", "for run in previous[:-1])", "for run in previous)"),
+        seed=10,
     ),
     _bug(
         "a quarantine that never comes",
         ("daemon/scheduling.py", "if failures >= firing.FAILURES_MAX:", "if failures > 50:"),
+        seed=8,
     ),
 )

@@ -32,7 +32,7 @@ def test_a_planted_bug_is_found(bug: Bug, tmp_path: Path) -> None:
     plant(bug, tmp_path / "src")
     environ = os.environ | {"PYTHONPATH": str(tmp_path / "src")}
     done = subprocess.run(
-        [sys.executable, "-m", "tests.simulation", "--seeds", SEEDS, "--first"],
+        [sys.executable, "-m", "tests.simulation", "--seeds", f"{bug.seed},{SEEDS}", "--first"],
         cwd=ROOT,
         env=environ,
         capture_output=True,

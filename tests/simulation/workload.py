@@ -7,6 +7,7 @@ from random import Random
 
 from penstock import wire
 from penstock.core.due import CatchUp, Overlap
+from penstock.core.model import Schedule
 from penstock.core.pipeline import Argument, ArgumentKind, Graph, Input, SourceKind, Step
 from penstock.core.recurrence import (
     WEEK_DAYS,
@@ -119,9 +120,8 @@ def schedule(
     rule = recurrence(chance, tempo, now)
     overlap = chance.choice([*Overlap, Overlap.ALLOW])
     catch_up = chance.choice(list(CatchUp))
-    is_frequent = rule.frequency is Frequency.MINUTE and rule.interval < 15
-    if is_frequent:  # a pile of missed minutes is to be decided about, not to be run
-        overlap = Overlap.SKIP if catch_up is CatchUp.ALL else overlap
+    if _is_frequent(rule) and catch_up is CatchUp.ALL:
+        overlap = Overlap.SKIP  # a pile of missed minutes is to be decided about, not to be run
     return wire.ScheduleDraft(
         name=name,
         experiment="Simulated",
@@ -136,6 +136,10 @@ def schedule(
     )
 
 
+def _is_frequent(rule: Recurrence) -> bool:
+    return rule.frequency is Frequency.MINUTE and rule.interval < 15
+
+
 def backlog(pipeline_id: str) -> wire.ScheduleDraft:
     """Return a schedule that has much to make up for after an outage, more than one plan holds."""
     return wire.ScheduleDraft(
@@ -148,13 +152,18 @@ def backlog(pipeline_id: str) -> wire.ScheduleDraft:
     )
 
 
-def changes(chance: Random, tempo: str, now: datetime) -> wire.ScheduleChanges:
-    """Draw a change of an active schedule other than disabling it."""
+def changes(chance: Random, tempo: str, now: datetime, schedule: Schedule) -> wire.ScheduleChanges:
+    """Draw a change of a schedule other than disabling it."""
     kind = chance.choice(["name", "recurrence", "catch_up", "overlap"])
-    if kind == "name":
+    rule = recurrence(chance, tempo, now)
+    makes_up = schedule.catch_up is CatchUp.ALL
+    is_too_much = makes_up and _is_frequent(
+        rule if kind == "recurrence" else schedule.recurrence or rule
+    )
+    if kind == "name" or is_too_much:
         return wire.ScheduleChanges(name=f"renamed {chance.randint(1, 99)}")
     if kind == "recurrence":
-        return wire.ScheduleChanges(recurrence=recurrence(chance, tempo, now))
+        return wire.ScheduleChanges(recurrence=rule)
     if kind == "catch_up":
         return wire.ScheduleChanges(catch_up=chance.choice([CatchUp.SKIP, CatchUp.LATEST]))
     return wire.ScheduleChanges(overlap=chance.choice(list(Overlap)))

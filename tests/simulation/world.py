@@ -147,6 +147,7 @@ class World:
         self._show_time()
         self.servers = [_Server(f"daemon {n}") for n in range(self.chance.randint(1, 3))]
         self.passes = 0
+        self._limit = self.steps_planned
         self._depth = 0  # of freezes within freezes
         self._pipelines: list[str] = []
         self._broken: set[str | None] = set()  # pipelines disabled behind everybody's back
@@ -164,7 +165,7 @@ class World:
         Raises:
             Failed: something was not as it must be.
         """
-        limit = self.steps_planned if steps is None else steps
+        self._limit = self.steps_planned if steps is None else steps
         handler = _Complaints(self)
         log = logging.getLogger("penstock")
         level, propagate = log.level, log.propagate
@@ -175,7 +176,7 @@ class World:
                 self._ground.clear()
                 self._populate()
                 self.faults.is_on = True
-                while self.step_number < limit:
+                while self.step_number < self._limit:
                     self._step()
                     self._raise_complaints()
                 self._heal()
@@ -190,7 +191,7 @@ class World:
             what = "\n".join(self.referee.complaints[:5])
             raise Failed(
                 f"seed={self.seed} step={self.step_number} clock={self.clock.now()}\n{what}\n"
-                f"again: make simulate SEED={self.seed} STEPS={self.step_number}"
+                f"again: make simulate SEED={self.seed} STEPS={min(self.step_number, self._limit)}"
             )
 
     def _step(self) -> None:
@@ -516,7 +517,9 @@ class World:
     def _change(self) -> None:
         notes = self._some_schedule()
         if notes is not None:
-            self._update(notes, workload.changes(self.users, self.tempo, self.clock.now()))
+            now = self.clock.now()
+            changes = workload.changes(self.users, self.tempo, now, notes.schedule)
+            self._update(notes, changes)
 
     def _update(self, notes: Notes, changes: wire.ScheduleChanges) -> None:
         id, now = notes.schedule.id, self.clock.now()

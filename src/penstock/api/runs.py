@@ -18,7 +18,7 @@ from penstock.core.model import StepRun
 from penstock.core.pipeline import Graph
 from penstock.core.states import STEP_ENDS, RunState
 from penstock.datastores.local import LocalDirectory
-from penstock.errors import Invalid
+from penstock.errors import Invalid, NotFound
 from penstock.service import files, pipelines, runs, workspaces
 from penstock.service.access import require
 from penstock.store.database import AlreadyThere
@@ -36,6 +36,9 @@ SubmissionKey = Annotated[
         pattern=r"^[ -~]+$",
         description="Your name for this submission: sent again, it answers the first run.",
     ),
+]
+AttemptNumber = Annotated[
+    int | None, Query(ge=1, le=2**31 - 1, description="Which attempt; the newest when absent.")
 ]
 LogBytes = Annotated[int, Query(ge=4, le=8 * 1024 * 1024, description="At most so many bytes.")]
 
@@ -205,27 +208,35 @@ def read_step_run_log(
     step_run_id: str,
     offset: Offset = 0,
     limit: LogBytes = 1024 * 1024,
+    attempt: AttemptNumber = None,
 ) -> wire.LogDocument:
-    """Read a piece of what the newest attempt has printed; `next_offset` leads to the next."""
+    """Read a piece of what an attempt has printed; `next_offset` leads to the next."""
     step_run = _step_run(call, workspace, step_run_id)
-    folder = files.step_folder(call.context.settings.home, step_run)
-    return files.read_log(folder, offset, limit, has_ended=step_run.state in STEP_ENDS)
+    has_ended = step_run.state in STEP_ENDS or (attempt or step_run.attempt) < step_run.attempt
+    return files.read_log(_folder(call, step_run, attempt), offset, limit, has_ended=has_ended)
 
 
 @router.get("/step-runs/{step_run_id}/files", tags=["step runs"])
-def list_step_run_files(call: Caller, workspace: str, step_run_id: str) -> list[wire.FileDocument]:
-    """List the files that the newest attempt has left, by path."""
+def list_step_run_files(
+    call: Caller, workspace: str, step_run_id: str, attempt: AttemptNumber = None
+) -> list[wire.FileDocument]:
+    """List the files that an attempt has left, by path."""
     step_run = _step_run(call, workspace, step_run_id)
-    return files.list_files(files.step_folder(call.context.settings.home, step_run))
+    return files.list_files(_folder(call, step_run, attempt))
 
 
 @router.get("/step-runs/{step_run_id}/files/{path:path}", responses=DOWNLOAD, tags=["step runs"])
 def get_step_run_file(
-    call: Caller, workspace: str, step_run_id: str, path: str, offset: Offset = 0
+    call: Caller,
+    workspace: str,
+    step_run_id: str,
+    path: str,
+    offset: Offset = 0,
+    attempt: AttemptNumber = None,
 ) -> Response:
-    """Download one file of the newest attempt."""
+    """Download one file of an attempt."""
     step_run = _step_run(call, workspace, step_run_id)
-    found = files.existing_file(files.step_folder(call.context.settings.home, step_run), path)
+    found = files.existing_file(_folder(call, step_run, attempt), path)
     return download(found.open("rb"), name=path, size=found.stat().st_size, offset=offset)
 
 
@@ -290,6 +301,15 @@ def _metrics(
         place = workspaces.get(tx, call.actor, workspace)
         found = runs.metrics(tx, call.actor, place, owner_id, recursive=recursive, name=name)
     return [wire.MetricDocument.of(metric) for metric in found]
+
+
+def _folder(call: Call, step_run: StepRun, attempt: int | None) -> Path:
+    """Return the folder of an attempt, the newest one when None; NotFound if there was none."""
+    newest = max(step_run.attempt, 1)
+    if attempt is not None and attempt > newest:
+        raise NotFound(kind="attempt", id=str(attempt), hint=f"The newest is {newest}.")
+    home = call.context.settings.home
+    return files.attempt_folder(home, step_run.run_id, step_run.id, attempt or newest)
 
 
 def _log(call: Call, workspace: str, owner_id: str, request: wire.MetricsRequest) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shlex
+import shutil
 import signal
 import subprocess
 import sys
@@ -58,7 +59,15 @@ def demo(
             _stay(here, folder, server, connection)
     here.printer.say("The demo's server has stopped. To look at its runs again:")
     home, config = _settings_of(folder).values()
+    _say_path(here)
     here.printer.say(f"  penstock up --home {shlex.quote(home)} --config-dir {shlex.quote(config)}")
+
+
+def _say_path(here: Session) -> None:
+    """Say where the `penstock` program lies, to a user whose shell would not find it."""
+    if shutil.which("penstock", path=here.outside.environ.get("PATH")) is None:
+        programs = shlex.quote(str(Path(sys.executable).parent))
+        here.printer.say(f'  export PATH={programs}:"$PATH"')
 
 
 def _settings_of(folder: Path) -> dict[str, str]:
@@ -159,6 +168,7 @@ def _stay(
     say()
     say(f"The server is still up at {connection.url}; Ctrl-C stops it. In another terminal:")
     config = _settings_of(folder)["PENSTOCK_CONFIG_DIR"]
+    _say_path(here)
     say(f"  export PENSTOCK_CONFIG_DIR={shlex.quote(config)}")
     say("  penstock status")
     try:

@@ -246,7 +246,7 @@ def _up_to_done(tx: Transaction, decision: _Decision) -> _Decision:
         if done is None:
             continue
         if index == 0:
-            return _passed_over(decision, done)
+            return _passed_over(tx, decision, done)
         kept = decision.fires[:index]
         started = [fire.run_id for fire in kept if fire.run_id is not None]
         new = {run.id for run in decision.runs}
@@ -263,10 +263,18 @@ def _up_to_done(tx: Transaction, decision: _Decision) -> _Decision:
     return decision
 
 
-def _passed_over(decision: _Decision, done: Fire) -> _Decision:
-    """Return the decision to go on after a fire that is recorded already."""
-    rule, last = decision.schedule.recurrence, done.through_time or done.fire_time
-    following = next_after(rule, last) if rule is not None and last is not None else None
+def _passed_over(tx: Transaction, decision: _Decision, done: Fire) -> _Decision:
+    """Return the decision to go on after fires that are recorded already, `done` the first."""
+    rule = decision.schedule.recurrence
+    assert rule is not None
+    following = done.fire_time
+    for _ in range(BATCH):
+        last = done.through_time or done.fire_time
+        following = next_after(rule, last) if last is not None else None
+        found = following and fires.find(tx, done.source_id, firing.fire_key(following))
+        if not found:
+            break
+        done = found
     return _Decision(
         schedule=decision.schedule,
         timer=decision.timer,

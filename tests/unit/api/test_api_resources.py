@@ -293,6 +293,25 @@ def test_a_log_is_read_piece_by_piece(api: Api, step_run: StepRun) -> None:
     assert api.get(f"{path}?offset={2**80}").status_code == 400
 
 
+def test_the_log_and_files_of_an_earlier_attempt_can_still_be_read(
+    api: Api, step_run: StepRun
+) -> None:
+    with api.context.store.begin() as tx:
+        assert steps.move(
+            tx, step_run.id, expected_attempt=1, expected_state=StepState.RUNNING, attempt=2
+        )
+    path = f"{W}/step-runs/{step_run.id}"
+    assert api.shown(f"{path}/log")["text"] == ""
+    first = api.shown(f"{path}/log?attempt=1")
+    assert (first["text"], first["is_complete"]) == ("one\ntwö\n", True)
+    assert len(api.shown(f"{path}/files?attempt=1")) == 2
+    assert api.get(f"{path}/files/outputs/model.bin?attempt=1").content == b"0123456789"
+    assert api.get(f"{path}/files/outputs/model.bin").status_code == 404
+    unknown = api.get(f"{path}/log?attempt=3")
+    assert (unknown.status_code, unknown.json()["id"]) == (404, "3")
+    assert api.get(f"{path}/log?attempt=0").status_code == 400
+
+
 def test_files_of_a_step_run_are_listed_and_downloaded(api: Api, step_run: StepRun) -> None:
     path = f"{W}/step-runs/{step_run.id}/files"
     listed = [(file["path"], file["size"]) for file in api.shown(path)]

@@ -416,9 +416,7 @@ def test_two_daemons_at_once_start_each_step_once(any_site):
 
     def advance():
         with works.site.store.begin() as tx:
-            return running.advance_due(
-                tx, NOW, Rules(steps_running_max=3, step_poll_seconds=1), shelf
-            )
+            return running.advance_due(tx, NOW, rules, shelf)
 
     with ThreadPoolExecutor(3) as pool:
         found = [future.result(timeout=30) for future in [pool.submit(advance) for _ in range(6)]]
