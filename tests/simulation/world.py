@@ -618,7 +618,7 @@ class World:
             )
         self.referee.look()
         self._drain()
-        self.referee.check_end()
+        self.referee.check_end(self.clock.now())
 
     def _disable_all(self) -> None:
         now, changes = self.clock.now(), wire.ScheduleChanges(status=Status.DISABLED)

@@ -350,6 +350,27 @@ def test_one_folder_that_cannot_be_read_does_not_hide_the_other_ends(site, caplo
     assert works.state(one) is RunState.FINISHED
 
 
+def test_a_stop_that_fails_is_tried_again(site, caplog):
+    class Stubborn(FakeComputeTarget):
+        faults = 2
+
+        def stop(self, launch_id: str, folder: Path) -> None:
+            if self.faults:
+                self.faults -= 1
+                raise OSError("input/output error")
+            super().stop(launch_id, folder)
+
+    works = Works(site)
+    works.target = Stubborn()
+    works.daemon = works.another_daemon()
+    run = works.submit()
+    works.site.call(runs.cancel, run.id)
+    with caplog.at_level(logging.CRITICAL):
+        for _ in range(30):
+            works.tick(seconds=1)
+    assert works.state(run) is RunState.CANCELED
+
+
 def test_two_daemons_look_at_the_same_step_and_one_result_is_written(works):
     run = works.submit(works.site.step("a"), works.site.step("b", run_after=("a",)))
     other = works.another_daemon()

@@ -425,3 +425,14 @@ def test_two_daemons_at_once_start_each_step_once(any_site):
     states = [state for run in submitted for state in works.states(run).values()]
     assert states.count(StepState.RUNNING) == 3
     assert states.count(StepState.QUEUED) == 9
+
+
+def test_a_step_whose_files_are_gone_fails_and_the_others_go_on(works, caplog):
+    bad = works.site.submit()
+    with works.site.store.begin() as tx:
+        tx.connection.exec_driver_sql("DELETE FROM snapshots")
+    works.tick()
+    works.tick()
+    assert works.state(bad) is RunState.FAILED
+    assert "no snapshot" in works.run(bad).error
+    assert works.site.contents()["timers"] == set()

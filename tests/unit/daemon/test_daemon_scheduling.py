@@ -114,6 +114,24 @@ def test_what_was_done_before_is_not_done_again(works):
     assert len(works.runs_of(one.id)) == 1
 
 
+@pytest.mark.parametrize("done", [1, 2, 3])
+def test_of_several_due_times_the_one_that_was_done_before_is_passed_over(works, done):
+    hourly = Recurrence(frequency=Frequency.HOUR, interval=1)
+    schedule = waiting(works, recurrence=hourly, catch_up=CatchUp.ALL)
+    hours = [NOW + timedelta(hours=hour) for hour in (1, 2, 3)]
+    key, at = firing.fire_key(hours[done - 1]), hours[done - 1]
+    with works.site.store.begin() as tx:
+        before = a_fire(source_id=schedule.id, fire_key=key, fire_time=at, fired_at=at)
+        fire_rows.insert(tx, before)
+    works.tick(hours=3, minutes=30)
+    works.tick()
+    works.tick()
+    assert [fire.fire_time for fire in works.fires(schedule.id)] == hours
+    new = [hour for hour in hours if hour != at]
+    assert [run.fire_time for run in works.runs_of(schedule.id)] == new
+    assert works.site.call(schedules.get, schedule.id).next_fire_time == NOW + timedelta(hours=4)
+
+
 def test_a_timer_without_a_schedule_goes_away(works):
     with works.site.store.begin() as tx:
         timers.arm(tx, "schedule", "gone", NOW)
