@@ -158,6 +158,7 @@ class Referee:
         self.runs: dict[str, RunRow] = {}
         self.steps: dict[str, StepRow] = {}
         self.commits = 0
+        self.changes = 0  # that any commit made to fires, runs and steps
         self.counts: dict[str, int] = {}
         self.trace = blake2b(digest_size=8)
         self._database = database
@@ -251,6 +252,7 @@ class Referee:
         name = f"{words[0]} {words[4] if words[0] != 'fire' else words[5]}"
         self.counts[name] = self.counts.get(name, 0) + 1
         self.trace.update(repr(words).encode())
+        self.changes += 1
 
     def _active(self, runs: Iterable[RunRow]) -> dict[str, list[RunRow]]:
         found: dict[str, list[RunRow]] = {}

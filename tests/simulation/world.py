@@ -42,6 +42,7 @@ from penstock.testing.clock import ManualClock
 LATE_SECONDS_MAX = 60.0
 PASSES_MAX = 60  # of a lane that always has more to do
 HEAL_STEPS_MAX = 1500
+STALL_STEPS = 200  # without any change: it is stuck
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -631,11 +632,14 @@ class World:
 
     def _drain(self) -> None:
         limit = self.true_now + timedelta(hours=24)
+        changes, since = self.referee.changes, self.step_number
         for _ in range(HEAL_STEPS_MAX):
             self._raise_complaints()
             if all(run.state in RUN_ENDS for run in self.referee.runs.values()):
                 break
-            if self.true_now > limit:
+            if self.referee.changes != changes:
+                changes, since = self.referee.changes, self.step_number
+            if self.true_now > limit or self.step_number > since + STALL_STEPS:
                 break
             self.step_number += 1
             self._move_time(is_calm=True)

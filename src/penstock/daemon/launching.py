@@ -8,8 +8,8 @@ import queue
 from collections.abc import Callable, Mapping
 from concurrent.futures import Executor
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
-from typing import TypeVar
+from datetime import UTC, datetime, timedelta
+from typing import Any, TypeVar
 
 from penstock.compute.target import ComputeTarget, Observation, Phase, StepLaunch
 from penstock.core.model import StepPlace, StepRun, Timer
@@ -32,6 +32,7 @@ from penstock.store.database import Store, Transaction
 log = logging.getLogger(__name__)
 
 Item = TypeVar("Item")
+Decided = TypeVar("Decided")
 
 # How long a look at a running step may take before another daemon looks as well.
 CHECK_LEASE_SECONDS = 30.0
@@ -45,6 +46,8 @@ PASS_MAX = 1000
 # Attempts with more to copy than this are started in another thread, so that nothing waits for
 # them.
 COPY_BYTES_MAX = 4_000_000
+# While attempts end one after the other, timers are looked for no more often than this.
+LOOK_INTERVAL = timedelta(milliseconds=50)
 # When another daemon is busy with what is due, this one looks again after so long.
 HELD_ELSEWHERE = timedelta(milliseconds=50)
 
@@ -110,12 +113,16 @@ class Launching:
         self._failed: queue.SimpleQueue[Result] = queue.SimpleQueue()
         self._watched: dict[str, StepPlace] = {}  # by launch id: whose end we will hear of
         self._copying: set[str] = set()
+        self._looked_at = datetime.min.replace(tzinfo=UTC)  # when timers were last looked for
 
     # ---- one pass ----
 
     def run_once(self, now: datetime) -> Progress:
         """Take note of what ended, move due runs forward, look at running steps."""
         done = self._take_results(now)
+        if done and self._looked_at <= now < self._looked_at + LOOK_INTERVAL:
+            return Progress(done=done, next_due=self._looked_at + LOOK_INTERVAL)
+        self._looked_at = now
         while True:
             with self._store.read() as tx:
                 run_due, step_due = timers.next_due(tx, ["run"]), timers.next_due(tx, ["step"])
@@ -143,10 +150,21 @@ class Launching:
         self._carry_out(work, now)
 
     def _advance_due(self, now: datetime) -> int:
-        with self._store.begin() as tx:
-            count, work = running.advance_due(tx, now, self._rules, self._shelf)
+        count, work = self._decided(running.advance_due, now, self._rules, self._shelf)
         self._carry_out(work, now)
         return count
+
+    def _decided(self, decide: Callable[..., Decided], *arguments: Any) -> Decided:
+        """Run a decision in a transaction; if it fails, once more and carefully, run by run."""
+        try:
+            with self._store.begin() as tx:
+                return decide(tx, *arguments)
+        except Unavailable:  # the database itself, not one of the runs
+            raise
+        except Exception:
+            log.info("decision_repeated_carefully", exc_info=True)
+        with self._store.begin() as tx:
+            return decide(tx, *arguments, is_careful=True)
 
     # ---- ends ----
 
@@ -158,8 +176,17 @@ class Launching:
         ended = [self._result(id) for id in _drained(self._ended)]
         results = [result for result in ended if result is not None] + _drained(self._failed)
         if results:
-            self._record(results, now)
+            self._record_or_keep(results, now)
         return len(results)
+
+    def _record_or_keep(self, results: list[Result], now: datetime) -> None:
+        """Record results, or keep them for the next pass if the database cannot take them now."""
+        try:
+            self._record(results, now)
+        except Unavailable:
+            for result in results:
+                self._failed.put(result)
+            raise
 
     def _result(self, id: str) -> Result | None:
         """Return how an attempt ended that is said to have ended; None if it has not, after all."""
@@ -172,8 +199,7 @@ class Launching:
         return _result(place, seen)
 
     def _record(self, results: list[Result], now: datetime) -> None:
-        with self._store.begin() as tx:
-            work = running.record_results(tx, results, now, self._rules, self._shelf)
+        work = self._decided(running.record_results, results, now, self._rules, self._shelf)
         self._carry_out(work, now)
 
     # ---- starts and stops ----

@@ -79,9 +79,19 @@ class Result:
 
 
 def advance_due(
-    tx: Transaction, now: datetime, rules: Rules, shelf: Shelf, limit: int = 100
+    tx: Transaction,
+    now: datetime,
+    rules: Rules,
+    shelf: Shelf,
+    *,
+    is_careful: bool = False,
+    limit: int = 100,
 ) -> tuple[int, Work]:
     """Move the runs forward whose timers are due.
+
+    A run that cannot be advanced raises, and the whole transaction is lost; asked again with
+    `is_careful`, each run has a savepoint of its own, and the one that cannot be advanced fails
+    alone.
 
     Returns:
         How many timers were due, and what must be done outside.
@@ -92,15 +102,23 @@ def advance_due(
     timers.finish_many(tx, due)
     work = Work(is_line_moving=bool(due))
     owners = [found[timer.subject_id] for timer in due if timer.subject_id in found]
-    _advance_all(tx, owners, now, work)
+    _advance_all(tx, owners, now, work, is_careful)
     _fill(tx, now, rules, shelf, work)
     return len(due), work
 
 
 def record_results(
-    tx: Transaction, results: Iterable[Result], now: datetime, rules: Rules, shelf: Shelf
+    tx: Transaction,
+    results: Iterable[Result],
+    now: datetime,
+    rules: Rules,
+    shelf: Shelf,
+    *,
+    is_careful: bool = False,
 ) -> Work:
     """Write how attempts ended, move their runs forward, and fill the places they left.
+
+    `is_careful`: as for `advance_due`.
 
     A result of an attempt that is not the newest, or whose step is not running any more, is
     dropped: the fence is the attempt number in the row.
@@ -119,7 +137,7 @@ def record_results(
         if _end_attempt(tx, run, step_run, result, now):
             touched[run.id] = run
             work.is_line_moving = True
-    _advance_all(tx, list(touched.values()), now, work)
+    _advance_all(tx, list(touched.values()), now, work, is_careful)
     _fill(tx, now, rules, shelf, work)
     return work
 
@@ -145,24 +163,14 @@ def _take_turn(tx: Transaction) -> None:
 # ---- runs ----------------------------------------------------------------------------------------
 
 
-def _advance_all(tx: Transaction, found: list[Run], now: datetime, work: Work) -> None:
-    """Advance runs together; if one cannot be advanced, each alone, so that it fails alone."""
+def _advance_all(
+    tx: Transaction, found: list[Run], now: datetime, work: Work, is_careful: bool
+) -> None:
     open_runs = [run for run in found if run.state not in RUN_ENDS]
     places = steps.places(tx, [run.id for run in open_runs])
-    part = Work()
-    try:
-        with tx.savepoint():
-            for run in open_runs:
-                _advance(tx, run, places[run.id], now, part)
-    except Unavailable:  # the database itself, not one of the runs
-        raise
-    except Exception:
-        part = Work()
-        for run in open_runs:
-            _advance_alone(tx, run, places[run.id], now, part)
-    work.stops += part.stops
-    work.successors += part.successors
-    work.is_line_moving |= part.is_line_moving
+    advance = _advance_alone if is_careful else _advance
+    for run in open_runs:
+        advance(tx, run, places[run.id], now, work)
 
 
 def _advance_alone(

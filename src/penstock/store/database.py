@@ -137,6 +137,31 @@ class Bulk:
         return self._compiled[tx.kind]
 
 
+class Query:
+    """A select that is asked often, compiled once for each kind of database; see `Bulk`.
+
+    Rows come as the driver gives them: not for columns of a type that SQLAlchemy would convert.
+    """
+
+    def __init__(self, statement: sa.Select[Any]) -> None:
+        """Keep the statement. Its parameters must be named `bindparam`s, none of them a list."""
+        self._statement = statement
+        self._compiled: dict[str, tuple[str, Sequence[str] | None, dict[str, Any]]] = {}
+
+    def rows(self, tx: Transaction, wanted: Mapping[str, Any]) -> sa.CursorResult[Any]:
+        """Run the statement with the parameters `wanted`."""
+        sql, order, written = self._compiled.get(tx.kind) or self._compile(tx)
+        values = written | dict(wanted)
+        arranged: Any = values if order is None else tuple([values[name] for name in order])
+        return tx.connection.exec_driver_sql(sql, arranged)
+
+    def _compile(self, tx: Transaction) -> tuple[str, Sequence[str] | None, dict[str, Any]]:
+        compiled: Any = self._statement.compile(dialect=tx.connection.dialect)
+        order = compiled.positiontup if compiled.positional else None
+        self._compiled[tx.kind] = compiled.string, order, compiled.params
+        return self._compiled[tx.kind]
+
+
 class Store:
     """A database at a URL. Threads share one Store; each transaction belongs to one thread."""
 

@@ -19,6 +19,7 @@ from penstock.core.states import StepState
 from penstock.errors import NotFound
 from penstock.store.database import (
     Bulk,
+    Query,
     Transaction,
     chunks,
     dumps,
@@ -33,7 +34,7 @@ _THIS = step_runs.c.id == sa.bindparam("this_id")
 _COMPUTE = step_runs.c.compute == sa.bindparam("this_compute")
 
 _INSERT = Bulk(sa.insert(step_runs))
-_ONE = sa.select(step_runs).where(_THIS)
+_ONE = Query(sa.select(step_runs).where(_THIS))
 _MANY = sa.select(step_runs).where(step_runs.c.id.in_(sa.bindparam("ids", expanding=True)))
 _FOR_RUNS = (
     sa.select(step_runs)
@@ -117,7 +118,7 @@ def set_notes(
 
 def find(tx: Transaction, id: str) -> StepRun | None:
     """Return the step run of that id, in any workspace, or None."""
-    row = tx.connection.execute(_ONE, {"this_id": id}).first()
+    row = _ONE.rows(tx, {"this_id": id}).first()
     return None if row is None else _step_run(row)
 
 
@@ -131,6 +132,9 @@ def get(tx: Transaction, id: str) -> StepRun:
 
 def get_many(tx: Transaction, ids: Sequence[str]) -> dict[str, StepRun]:
     """Return the step runs of those ids by id; those that are not there are left out."""
+    if len(ids) == 1:  # by far the most frequent question
+        only = find(tx, ids[0])
+        return {} if only is None else {only.id: only}
     return {
         row[0]: _step_run(row)
         for some in chunks(ids)
@@ -147,34 +151,34 @@ def for_runs(tx: Transaction, run_ids: Sequence[str]) -> dict[str, list[StepRun]
     return found
 
 
-_PLACES = sa.select(
-    step_runs.c.id,
-    step_runs.c.run_id,
-    step_runs.c.step_id,
-    step_runs.c.state,
-    step_runs.c.attempt,
-    step_runs.c.compute,
-).where(step_runs.c.run_id.in_(sa.bindparam("ids", expanding=True)))
+_PLACES = Query(
+    sa.select(
+        step_runs.c.id,
+        step_runs.c.step_id,
+        step_runs.c.state,
+        step_runs.c.attempt,
+        step_runs.c.compute,
+    ).where(step_runs.c.run_id == sa.bindparam("this_run"))
+)
 _STATES = {state.value: state for state in StepState}
 
 
 def places(tx: Transaction, run_ids: Sequence[str]) -> dict[str, dict[str, StepPlace]]:
     """Return where the steps of each run stand, by run and step id; {} for a run that has none
     yet."""
-    found: dict[str, dict[str, StepPlace]] = {run_id: {} for run_id in run_ids}
-    for some in chunks(run_ids):
-        for id, run_id, step_id, state, attempt, compute in tx.connection.execute(
-            _PLACES, {"ids": some}
-        ):
-            place = StepPlace(id, run_id, step_id, _STATES[state], attempt, compute)
-            found[run_id][step_id] = place
-    return found
+    return {
+        run_id: {
+            row[1]: StepPlace(row[0], run_id, row[1], _STATES[row[2]], row[3], row[4])
+            for row in _PLACES.rows(tx, {"this_run": run_id})
+        }
+        for run_id in run_ids
+    }
 
 
 # ---- waiting lines -------------------------------------------------------------------------------
 
 # STEP_IN_LINE is repeated so that both databases see that the partial index fits.
-_NEXT_IN_LINE = (
+_NEXT_IN_LINE = Query(
     sa.select(step_runs)
     .where(_COMPUTE, STEP_IN_LINE, step_runs.c.state == sa.bindparam("this_state"))
     .where(
@@ -203,7 +207,7 @@ def next_in_line(tx: Transaction, compute: str, now: datetime, limit: int) -> li
         "now": micros(now),
         "limit": limit,
     }
-    return [_step_run(row) for row in tx.connection.execute(_NEXT_IN_LINE, wanted)]
+    return [_step_run(row) for row in _NEXT_IN_LINE.rows(tx, wanted)]
 
 
 def counts(tx: Transaction, compute: str) -> tuple[int, int]:
@@ -213,8 +217,10 @@ def counts(tx: Transaction, compute: str) -> tuple[int, int]:
     return by_state.get(StepState.RUNNING.value, 0), by_state.get(StepState.QUEUED.value, 0)
 
 
-_COUNT_RUNNING = sa.select(sa.func.count()).where(
-    _COMPUTE, STEP_IN_LINE, step_runs.c.state == StepState.RUNNING.value
+_COUNT_RUNNING = Query(
+    sa.select(sa.func.count()).where(
+        _COMPUTE, STEP_IN_LINE, step_runs.c.state == StepState.RUNNING.value
+    )
 )
 _RUNNING_IDS = sa.select(step_runs.c.id).where(
     STEP_IN_LINE, step_runs.c.state == StepState.RUNNING.value
@@ -229,7 +235,8 @@ _WAITING_IDS = sa.select(step_runs.c.id).where(
 def count_running(tx: Transaction, compute: str) -> int:
     """Return how many step runs are running on a compute target; the length of its line costs
     nothing."""
-    return tx.connection.execute(_COUNT_RUNNING, {"this_compute": compute}).scalar_one()
+    count: int = _COUNT_RUNNING.rows(tx, {"this_compute": compute}).scalar_one()
+    return count
 
 
 def running_ids(tx: Transaction) -> list[str]:

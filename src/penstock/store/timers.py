@@ -18,7 +18,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from penstock.core.model import Timer
-from penstock.store.database import INSERT, Bulk, Transaction, at, instant, micros, new_token
+from penstock.store.database import INSERT, Bulk, Query, Transaction, at, instant, micros, new_token
 from penstock.store.tables import timers
 
 _KEY = (timers.c.kind, timers.c.subject_id)
@@ -226,7 +226,7 @@ _FIND = sa.select(
 
 _HOLD = _FIND.with_for_update()
 
-_NEXT = (
+_NEXT = Query(
     sa.select(timers.c.due_at)
     .where(timers.c.kind == sa.bindparam("this_kind"))
     .order_by(timers.c.due_at)
@@ -273,7 +273,7 @@ def hold(tx: Transaction, kind: str, subject_id: str) -> None:
 def next_due(tx: Transaction, kinds: Sequence[str] | None = None) -> datetime | None:
     """Return when the next timer is due, of any kind or of `kinds`; None if there is none."""
     asked = _kinds(tx) if kinds is None else kinds
-    firsts = [tx.connection.execute(_NEXT, {"this_kind": kind}).scalar() for kind in asked]
+    firsts = [_NEXT.rows(tx, {"this_kind": kind}).scalar() for kind in asked]
     return instant(min((due for due in firsts if due is not None), default=None))
 
 
