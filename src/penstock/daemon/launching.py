@@ -46,6 +46,7 @@ PASS_MAX = 1000
 # Attempts with more to copy than this are started in another thread, so that nothing waits for
 # them.
 COPY_BYTES_MAX = 4_000_000
+NEVER = datetime.min.replace(tzinfo=UTC)
 # While attempts end one after the other, timers are looked for no more often than this.
 LOOK_INTERVAL = timedelta(milliseconds=50)
 # When another daemon is busy with what is due, this one looks again after so long.
@@ -113,14 +114,14 @@ class Launching:
         self._failed: queue.SimpleQueue[Result] = queue.SimpleQueue()
         self._watched: dict[str, StepPlace] = {}  # by launch id: whose end we will hear of
         self._copying: set[str] = set()
-        self._looked_at = datetime.min.replace(tzinfo=UTC)  # when timers were last looked for
+        self._looked_at = NEVER  # when timers were last looked for
 
     # ---- one pass ----
 
     def run_once(self, now: datetime) -> Progress:
         """Take note of what ended, move due runs forward, look at running steps."""
         done = self._take_results(now)
-        if done and self._looked_at <= now < self._looked_at + LOOK_INTERVAL:
+        if done and timedelta(0) <= now - self._looked_at < LOOK_INTERVAL:
             return Progress(done=done, next_due=self._looked_at + LOOK_INTERVAL)
         self._looked_at = now
         while True:
@@ -200,6 +201,8 @@ class Launching:
 
     def _record(self, results: list[Result], now: datetime) -> None:
         work = self._decided(running.record_results, results, now, self._rules, self._shelf)
+        if work.has_armed:
+            self._looked_at = NEVER
         self._carry_out(work, now)
 
     # ---- starts and stops ----

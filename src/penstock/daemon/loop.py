@@ -118,7 +118,6 @@ class Daemon:
 
     def start(self) -> None:
         """Start both lanes; what was under way is looked at first."""
-        self.recover(self._clock.now())
         for name, work in self.lanes.items():
             thread = threading.Thread(
                 target=self._keep_going, args=(name, work), name=name, daemon=True
@@ -143,12 +142,16 @@ class Daemon:
     def _keep_going(self, name: str, work: Callable[[datetime], Progress]) -> None:
         wake = self._wakes[name]
         drift = _Drift(self._clock.now())
+        must_recover = name == "running"
         while not self._stopping.is_set():
             wake.clear()
             try:
                 now = self._clock.now()
-                if drift.has_jumped(now) and name == "running":
+                if drift.has_jumped(now):
+                    must_recover = name == "running"
+                if must_recover:  # until it has succeeded: the database may be busy
                     self.recover(now)
+                    must_recover = False
                 wake.wait(self._seconds_until(work(now).next_due))
             except Unavailable as error:
                 log.warning("lane_waits lane=%s reason=%s", name, error)

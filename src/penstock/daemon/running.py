@@ -59,6 +59,7 @@ class Work:
     # What will probably start next: it is made ready while others run.
     soon: list[Facts] = field(default_factory=list)
     successors: list[StepPlace] = field(default_factory=list)
+    has_armed: bool = False  # another run's timer is due now
     is_line_moving: bool = False  # a step was queued, or one has left its place
 
 
@@ -189,6 +190,7 @@ def _advance_alone(
             _abandon(tx, run, places, now, f"internal error: {error!r}", part)
     work.stops += part.stops
     work.successors += part.successors
+    work.has_armed |= part.has_armed
     work.is_line_moving |= part.is_line_moving
 
 
@@ -197,7 +199,7 @@ def _advance(
 ) -> None:
     if run.state is RunState.NOT_STARTED:
         if run.cancel_requested_at is not None:
-            _end(tx, run, "cancel", now)
+            _end(tx, run, "cancel", now, work)
             return
         if run.is_queued and _has_predecessor(tx, run):
             return  # the run before it arms our timer when it ends
@@ -216,7 +218,7 @@ def _advance(
             is_canceling=run.cancel_requested_at is not None,
         )
         if plan.end is not None:
-            _end(tx, run, plan.end, now)
+            _end(tx, run, plan.end, now, work)
             return
         if not _apply(tx, plan, current, now, work):
             work.successors += _successors(graph, current)
@@ -312,7 +314,9 @@ def _moved_run(
     return replace(run, state=state)
 
 
-def _end(tx: Transaction, run: Run, event: str, now: datetime, error: str | None = None) -> None:
+def _end(
+    tx: Transaction, run: Run, event: str, now: datetime, work: Work, error: str | None = None
+) -> None:
     """End a run, and wake the one that waits for it."""
     if event == "fail" and error is None:
         error = _first_error(tx, run)
@@ -322,6 +326,7 @@ def _end(tx: Transaction, run: Run, event: str, now: datetime, error: str | None
     for successor in _in_turn(tx, run.schedule_id):
         if successor.is_queued and successor.state is RunState.NOT_STARTED:
             timers.arm(tx, "run", successor.id, now)
+            work.has_armed = True
             return
 
 
@@ -348,7 +353,7 @@ def _abandon(
             _moved(tx, place, "cancel", ended_at=now)
             timers.disarm(tx, "step", place.id)
     work.is_line_moving = True
-    _end(tx, run, "fail", now, error)
+    _end(tx, run, "fail", now, work, error)
 
 
 # ---- steps ---------------------------------------------------------------------------------------
@@ -476,6 +481,7 @@ def _fill(tx: Transaction, now: datetime, rules: Rules, shelf: Shelf, work: Work
             _moved(tx, started, "fail", ended_at=now, error=str(error))
             timers.disarm(tx, "step", started.id)
             timers.arm(tx, "run", started.run_id, now)
+            work.has_armed = True
     next_ones = [step_run.place for step_run in line[free:]] or work.successors
     for place in next_ones[: rules.steps_running_max]:
         with suppress(PenstockError):  # its start will say what is wrong

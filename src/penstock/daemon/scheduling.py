@@ -22,7 +22,7 @@ from penstock.store.database import Store, Transaction
 
 log = logging.getLogger(__name__)
 
-BATCH = 100
+BATCH = 250
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -148,8 +148,8 @@ class Query:
         self._statement = statement
         self._compiled: dict[str, tuple[str, Sequence[str] | None, dict[str, Any]]] = {}
 
-    def rows(self, tx: Transaction, wanted: Mapping[str, Any]) -> sa.CursorResult[Any]:
-        """Run the statement with the parameters `wanted`."""
+    def rows(self, tx: Transaction, wanted: Mapping[str, Any]) -> Any:
+        """Run the statement with the parameters `wanted`; return its `CursorResult`."""
         sql, order, written = self._compiled.get(tx.kind) or self._compile(tx)
         values = written | dict(wanted)
         arranged: Any = values if order is None else tuple([values[name] for name in order])

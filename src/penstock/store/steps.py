@@ -168,8 +168,8 @@ def places(tx: Transaction, run_ids: Sequence[str]) -> dict[str, dict[str, StepP
     yet."""
     return {
         run_id: {
-            row[1]: StepPlace(row[0], run_id, row[1], _STATES[row[2]], row[3], row[4])
-            for row in _PLACES.rows(tx, {"this_run": run_id})
+            step_id: StepPlace(id, run_id, step_id, _STATES[state], attempt, compute)
+            for id, step_id, state, attempt, compute in _PLACES.rows(tx, {"this_run": run_id})
         }
         for run_id in run_ids
     }
