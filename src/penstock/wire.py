@@ -9,9 +9,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import datetime
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, Self, TypeVar
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, TypeAdapter
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 from penstock.core.due import CatchUp, Outcome, Overlap
 from penstock.core.model import (
@@ -30,6 +30,7 @@ from penstock.core.model import (
 from penstock.core.pipeline import Graph
 from penstock.core.recurrence import Occurrence, Recurrence
 from penstock.core.states import RunState, StepState, history_status
+from penstock.errors import Invalid
 
 RECURRENCE: TypeAdapter[Recurrence] = TypeAdapter(Recurrence)
 DATA_CHANGE: TypeAdapter[DataChange] = TypeAdapter(DataChange)
@@ -53,6 +54,28 @@ class Request(BaseModel):
     """What a client sends: unknown keys are refused."""
 
     model_config = ConfigDict(extra="forbid")
+
+    @classmethod
+    def made(cls, **fields: Any) -> Self:
+        """Return a request with what a user gave.
+
+        Raises:
+            Invalid: a field has a wrong type or is out of range; all of them are listed.
+        """
+        try:
+            return cls(**fields)
+        except ValidationError as error:
+            faults = [
+                {"field": ".".join(map(str, fault["loc"])), "message": fault["msg"]}
+                for fault in error.errors(include_url=False, include_input=False)
+            ]
+            value, where = error.errors(include_url=False)[0]["input"], faults[0]["field"]
+            raise Invalid(
+                f"{where} = {value!r} is not valid: {faults[0]['message']}.",
+                field=where,
+                value=value,
+                errors=faults,
+            ) from error
 
 
 class Document(BaseModel):

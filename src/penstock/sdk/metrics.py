@@ -43,7 +43,7 @@ class MetricBuffer:
 
     def add(self, name: str, kind: str, value: Any, step: int | None = None) -> None:
         """Keep a metric and see to it that it is sent."""
-        draft = MetricDraft(name=name, kind=kind, value=jsonable(value), step=step)
+        draft = MetricDraft.made(name=name, kind=kind, value=jsonable(value), step=step)
         with self._lock:
             self._drafts.append(draft)
             is_full = len(self._drafts) >= BATCH_MAX

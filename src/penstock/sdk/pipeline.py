@@ -161,7 +161,7 @@ class Pipeline:
         """
         _refuse_unknown(kwargs, "Pipeline.submit")
         parameters = checked_assignments(self._graph.parameters, pipeline_parameters)
-        request = SubmitRequest(
+        request = SubmitRequest.made(
             experiment=experiment_name,
             graph=self._uploaded_graph(),
             parameters=parameters,
@@ -212,7 +212,7 @@ class Pipeline:
             SnapshotException: a source directory is over the limits.
         """
         _refuse_unknown(kwargs, "Pipeline.publish")
-        request = PublishRequest(
+        request = PublishRequest.made(
             graph=self._uploaded_graph(),
             name=name,
             description=description if description is not None else self.description,

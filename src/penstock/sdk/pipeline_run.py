@@ -283,7 +283,7 @@ class PipelineRun(Run):
         unknown = sorted(set(kwargs) - {"enable_email_notification"})
         if unknown:
             raise Invalid(f"publish_pipeline has no argument {unknown[0]!r}.", field=unknown[0])
-        request = PublishRequest(
+        request = PublishRequest.made(
             run_id=self._id,
             name=name,
             description=description,

@@ -236,7 +236,7 @@ class PublishedPipeline:
             InvalidParameters: unknown parameters and values of a wrong type, all of them.
             Conflict: the published pipeline is disabled.
         """
-        request = SubmitRequest(
+        request = SubmitRequest.made(
             experiment=experiment_name,
             pipeline_id=self.id,
             parameters=wire_assignments(pipeline_parameters),

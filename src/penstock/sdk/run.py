@@ -171,7 +171,7 @@ class Run(FilingRun, LoggingRun):
 
     @description.setter
     def description(self, text: str) -> None:
-        self._change(RunChanges(description=text))
+        self._change(RunChanges.made(description=text))
 
     @property
     def status(self) -> str:
@@ -271,16 +271,16 @@ class Run(FilingRun, LoggingRun):
 
     def set_tags(self, tags: Mapping[str, Any]) -> None:
         """Set tags; others stay."""
-        self._change(RunChanges(tags=_texts(tags)))
+        self._change(RunChanges.made(tags=_texts(tags)))
 
     def remove_tags(self, tags: Any) -> None:
         """Remove tags by name: one, a list of them, or a dictionary's keys."""
         names = [tags] if isinstance(tags, str) else [*tags]
-        self._change(RunChanges(removed_tags=names))
+        self._change(RunChanges.made(removed_tags=names))
 
     def add_properties(self, properties: Mapping[str, Any]) -> None:
         """Add properties; one that is set cannot change."""
-        self._change(RunChanges(properties=_texts(properties)))
+        self._change(RunChanges.made(properties=_texts(properties)))
 
     def _change(self, changes: RunChanges) -> None:
         path = self._route()

@@ -342,7 +342,7 @@ class Schedule(ScheduleRecord):
         Args:
             parameters: values that replace the schedule's own in this run.
         """
-        request = FireRequest(parameters=wire_assignments(parameters))
+        request = FireRequest.made(parameters=wire_assignments(parameters))
         document = self._workspace.client.send(RunDocument, "POST", self._route("fire"), request)
         return PipelineRun._of(self._workspace, document)
 

@@ -83,7 +83,7 @@ def draft(
     overlap: str,
 ) -> ScheduleDraft:
     """Return a new schedule as it goes over the wire; raise Invalid for what is wrong in it."""
-    return ScheduleDraft(
+    return ScheduleDraft.made(
         name=_checked_name(name),
         experiment=checked_name(experiment),
         pipeline_id=pipeline_id,
@@ -144,7 +144,7 @@ def changes(
         "catch_up_window_seconds": catch_up_window_seconds,
         "overlap": _member(Overlap, "overlap", overlap) if overlap is not None else None,
     }
-    return ScheduleChanges.model_validate({n: v for n, v in given.items() if v is not None})
+    return ScheduleChanges.made(**{n: v for n, v in given.items() if v is not None})
 
 
 def _refuse_other_kind(before: ScheduleDocument, recurrence: Any, datastore: Any) -> None:

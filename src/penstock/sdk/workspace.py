@@ -347,4 +347,6 @@ class Workspace:
 
 
 def _draft(name: str, subscription_id: str | None, resource_group: str | None) -> WorkspaceDraft:
-    return WorkspaceDraft(name=name, subscription_id=subscription_id, resource_group=resource_group)
+    return WorkspaceDraft.made(
+        name=name, subscription_id=subscription_id, resource_group=resource_group
+    )
