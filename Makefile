@@ -34,7 +34,7 @@ check: $(VENV)/.test-installed ## Lint, formatting, types, import contracts, doc
 simulate: $(VENV)/.test-installed ## Run the simulated world; SEED=… STEPS=… replays a failure
 	@$(BIN)/python -m tests.simulation $(if $(SEED),--seed $(SEED)) $(if $(STEPS),--steps $(STEPS))
 
-oracle: $(VENV)/.test-installed ## Compare recurrences with the oracle: all zones, 2000 to 2037 (20 min)
+oracle: $(VENV)/.test-installed ## Compare recurrences with the oracle: all zones, 2000 to 2037 (40 min)
 	@$(BIN)/python -m tests.oracle --zones all --years 2000-2037 --changes 2011,2024-2026
 
 bench: $(VENV)/.test-installed ## Run the benchmarks

@@ -8,11 +8,11 @@ import penstock
 from penstock.errors import NotFound
 from penstock.sdk.data import DataReference
 from penstock.sdk.datastore import Datastore
-from penstock.sdk.ports import InputPortBinding
+from penstock.sdk.ports import Readable
 from penstock.wire import OutputDocument
 
 
-class PortDataReference:
+class PortDataReference(Readable):
     """The place on a datastore where an output of a step run lies."""
 
     def __init__(
@@ -90,35 +90,6 @@ class PortDataReference:
                 id=self.name,
             )
         return count
-
-    def as_download(
-        self,
-        input_name: str | None = None,
-        path_on_compute: str | None = None,
-        overwrite: bool | None = None,
-    ) -> InputPortBinding:
-        """Return this data as an input that is copied to the step before it starts."""
-        return self.create_input_binding(input_name, "download", path_on_compute, overwrite)
-
-    def as_mount(self, input_name: str | None = None) -> InputPortBinding:
-        """Return this data as an input that is the place itself."""
-        return self.create_input_binding(input_name, "mount")
-
-    def as_input(self, input_name: str) -> InputPortBinding:
-        """Return this data as an input of another name."""
-        return self.create_input_binding(input_name)
-
-    def create_input_binding(
-        self,
-        input_name: str | None = None,
-        mode: str | None = None,
-        path_on_compute: str | None = None,
-        overwrite: bool | None = None,
-    ) -> InputPortBinding:
-        """Return this data as an input."""
-        return InputPortBinding(
-            input_name or self.name, self, mode or "mount", path_on_compute, overwrite
-        )
 
 
 class StepRunOutput:

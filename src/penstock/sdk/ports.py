@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from typing import Any
 
 import penstock
@@ -141,35 +142,13 @@ class OutputPortBinding:
         )
 
 
-class PipelineData(OutputPortBinding):
-    """Intermediate data: an output of one step, and an input of others."""
+class Readable(ABC):
+    """Data that a step can read: how it becomes an input."""
 
-    def __init__(
-        self,
-        name: str,
-        datastore: penstock.Datastore | None = None,
-        output_name: str | None = None,
-        output_mode: str = "mount",
-        output_path_on_compute: str | None = None,
-        output_overwrite: bool | None = None,
-        data_type: Any = None,
-        is_directory: bool | None = None,
-        pipeline_output_name: str | None = None,
-        training_output: Any = None,
-    ) -> None:
-        """Describe intermediate data; the arguments mean what they mean for OutputPortBinding."""
-        super().__init__(
-            name,
-            datastore,
-            output_name,
-            bind_mode=output_mode,
-            path_on_compute=output_path_on_compute,
-            is_directory=is_directory,
-            overwrite=output_overwrite,
-            data_type=data_type,
-            pipeline_output_name=pipeline_output_name,
-            training_output=training_output,
-        )
+    @property
+    @abstractmethod
+    def name(self) -> str:
+        """The name that its inputs have unless they are given another."""
 
     def as_download(
         self,
@@ -198,6 +177,37 @@ class PipelineData(OutputPortBinding):
         """Return this data as an input."""
         return InputPortBinding(
             input_name or self.name, self, mode or "mount", path_on_compute, overwrite
+        )
+
+
+class PipelineData(OutputPortBinding, Readable):
+    """Intermediate data: an output of one step, and an input of others."""
+
+    def __init__(
+        self,
+        name: str,
+        datastore: penstock.Datastore | None = None,
+        output_name: str | None = None,
+        output_mode: str = "mount",
+        output_path_on_compute: str | None = None,
+        output_overwrite: bool | None = None,
+        data_type: Any = None,
+        is_directory: bool | None = None,
+        pipeline_output_name: str | None = None,
+        training_output: Any = None,
+    ) -> None:
+        """Describe intermediate data; the arguments mean what they mean for OutputPortBinding."""
+        super().__init__(
+            name,
+            datastore,
+            output_name,
+            bind_mode=output_mode,
+            path_on_compute=output_path_on_compute,
+            is_directory=is_directory,
+            overwrite=output_overwrite,
+            data_type=data_type,
+            pipeline_output_name=pipeline_output_name,
+            training_output=training_output,
         )
 
 

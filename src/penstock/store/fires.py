@@ -11,9 +11,7 @@ from penstock.core.due import Outcome
 from penstock.core.model import Fire
 from penstock.store import pages
 from penstock.store.database import (
-    INSERT,
     AlreadyThere,
-    Bulk,
     Transaction,
     at,
     instant,
@@ -21,6 +19,7 @@ from penstock.store.database import (
     micros_or_none,
 )
 from penstock.store.pages import Page
+from penstock.store.statements import INSERT, Bulk
 from penstock.store.tables import fires
 
 __all__ = ["AlreadyThere", "find", "insert", "insert_many", "last", "list"]

@@ -10,7 +10,15 @@ from typing import Any
 import sqlalchemy as sa
 
 from penstock.core.model import JsonValue, Metric
-from penstock.store.database import Bulk, Transaction, at, chunks, dumps, loads, micros
+from penstock.store.database import (
+    Transaction,
+    at,
+    chunks,
+    dumps,
+    loads,
+    micros,
+)
+from penstock.store.statements import Bulk
 from penstock.store.tables import metrics
 
 _NAMES: sa.BindParameter[str] = sa.bindparam("names", expanding=True)

@@ -11,8 +11,13 @@ import sqlalchemy as sa
 from penstock.core.model import PublishedPipeline, Snapshot, Status
 from penstock.errors import NotFound
 from penstock.store import pages
-from penstock.store.database import INSERT, Transaction, at, micros
+from penstock.store.database import (
+    Transaction,
+    at,
+    micros,
+)
 from penstock.store.pages import Page
+from penstock.store.statements import INSERT
 from penstock.store.tables import graphs, published_pipelines, snapshots
 from penstock.wire import SNAPSHOT_FILES
 

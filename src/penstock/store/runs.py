@@ -14,7 +14,6 @@ from penstock.core.states import RUN_ENDS, RunState
 from penstock.errors import NotFound
 from penstock.store import pages
 from penstock.store.database import (
-    Bulk,
     Transaction,
     at,
     chunks,
@@ -25,6 +24,7 @@ from penstock.store.database import (
     micros_or_none,
 )
 from penstock.store.pages import Page
+from penstock.store.statements import Bulk
 from penstock.store.tables import UNFINISHED_RUN, runs
 
 _THIS = runs.c.id == sa.bindparam("this_id")

@@ -16,7 +16,6 @@ from penstock.core.recurrence import Recurrence
 from penstock.errors import NotFound
 from penstock.store import pages
 from penstock.store.database import (
-    Bulk,
     Transaction,
     at,
     chunks,
@@ -27,6 +26,7 @@ from penstock.store.database import (
     micros_or_none,
 )
 from penstock.store.pages import Page
+from penstock.store.statements import Bulk
 from penstock.store.tables import schedules
 from penstock.wire import DATA_CHANGE, RECURRENCE
 

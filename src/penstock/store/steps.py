@@ -18,8 +18,6 @@ from penstock.core.model import StepPlace, StepRun
 from penstock.core.states import StepState
 from penstock.errors import NotFound
 from penstock.store.database import (
-    Bulk,
-    Query,
     Transaction,
     chunks,
     dumps,
@@ -28,6 +26,7 @@ from penstock.store.database import (
     micros,
     micros_or_none,
 )
+from penstock.store.statements import Bulk, Query
 from penstock.store.tables import STEP_IN_LINE, step_runs
 
 _THIS = step_runs.c.id == sa.bindparam("this_id")

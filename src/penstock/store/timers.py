@@ -18,7 +18,14 @@ from typing import Any
 import sqlalchemy as sa
 
 from penstock.core.model import Timer
-from penstock.store.database import INSERT, Bulk, Query, Transaction, at, instant, micros, new_token
+from penstock.store.database import (
+    Transaction,
+    at,
+    instant,
+    micros,
+    new_token,
+)
+from penstock.store.statements import INSERT, Bulk, Query
 from penstock.store.tables import timers
 
 _KEY = (timers.c.kind, timers.c.subject_id)

@@ -11,7 +11,6 @@ from penstock.core.model import Datastore, Experiment, Workspace
 from penstock.errors import NotFound
 from penstock.store import pages
 from penstock.store.database import (
-    INSERT,
     Transaction,
     at,
     dumps,
@@ -21,6 +20,7 @@ from penstock.store.database import (
     micros_or_none,
 )
 from penstock.store.pages import Page
+from penstock.store.statements import INSERT
 from penstock.store.tables import datastores, experiments, workspaces
 
 _ID: sa.BindParameter[str] = sa.bindparam("this_id")
