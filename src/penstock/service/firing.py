@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Any
 
 from penstock.core.due import Outcome, PlannedFire
@@ -19,6 +20,7 @@ FAILURES_MAX = 5
 RETRY_SECONDS = 2.0
 
 
+@lru_cache(maxsize=256)  # what is due together is due at the same time
 def fire_key(fire_time: datetime) -> str:
     """Return the key under which the fire of a nominal time is recorded.
 
@@ -26,6 +28,11 @@ def fire_key(fire_time: datetime) -> str:
     schedule, an upgrade and a restart.
     """
     return fire_time.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+
+
+@lru_cache(maxsize=256)
+def _in_words(fire_time: datetime) -> str:
+    return f"{fire_time:%Y-%m-%d %H:%M:%S} UTC"
 
 
 class Targets:
@@ -87,8 +94,7 @@ def scheduled_run(
         parameters=resolve_parameters(graph, {**schedule.parameters, **(assignments or {})}),
         continue_on_step_failure=schedule.continue_on_step_failure,
         source="Schedule",
-        cause=cause
-        or f"schedule {schedule.name!r} was due at {planned.fire_time:%Y-%m-%d %H:%M:%S} UTC",
+        cause=cause or f"schedule {schedule.name!r} was due at {_in_words(planned.fire_time)}",
         created_by=f"schedule {schedule.id}",
         now=now,
         schedule_id=schedule.id,

@@ -14,7 +14,6 @@ import os
 import sqlite3
 import tempfile
 import threading
-import uuid
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
@@ -424,7 +423,8 @@ def new_id() -> str:
     milliseconds = micros(clock.now()) // 1000
     chance = int.from_bytes(random_bytes(10))
     number = milliseconds << 80 | chance
-    return str(uuid.UUID(int=number & ~_MARKS | _VERSION_7))
+    digits = f"{number & ~_MARKS | _VERSION_7:032x}"
+    return f"{digits[:8]}-{digits[8:12]}-{digits[12:16]}-{digits[16:20]}-{digits[20:]}"
 
 
 def new_token() -> int:
