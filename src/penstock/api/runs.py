@@ -21,7 +21,6 @@ from penstock.datastores.local import LocalDirectory
 from penstock.errors import Invalid, NotFound
 from penstock.service import files, pipelines, runs, workspaces
 from penstock.service.access import require
-from penstock.store.database import AlreadyThere
 
 router = APIRouter(prefix="/workspaces/{workspace}", route_class=JsonRoute)
 
@@ -51,19 +50,10 @@ def submit_run(
     idempotency_key: SubmissionKey = None,
 ) -> wire.RunDocument:
     """Ask for a run of a graph or of a published pipeline."""
-    try:
-        return _submit(call, workspace, request, idempotency_key)
-    except AlreadyThere:  # the same submission arrived twice at once; the other one was quicker
-        return _submit(call, workspace, request, idempotency_key)
-
-
-def _submit(
-    call: Call, workspace: str, request: wire.SubmitRequest, submission_key: str | None
-) -> wire.RunDocument:
     with call.write() as tx:
         place = workspaces.get(tx, call.actor, workspace)
         run = runs.submit(
-            tx, call.actor, place, request, now=call.now, submission_key=submission_key
+            tx, call.actor, place, request, now=call.now, submission_key=idempotency_key
         )
     return wire.RunDocument.of(run)
 

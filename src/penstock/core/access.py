@@ -35,7 +35,6 @@ class Actor:
 
 
 ADMIN = Actor(name="admin")
-DAEMON = Actor(name="daemon")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

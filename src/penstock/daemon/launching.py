@@ -39,8 +39,6 @@ CHECK_LEASE_SECONDS = 30.0
 # Attempts that this process started report their end themselves; a look now and then is the
 # safety net.
 WATCHED_POLL_SECONDS = 10.0
-
-
 # A pass that has done so much returns, so that the clock is read again.
 PASS_MAX = 1000
 # Attempts with more to copy than this are started in another thread, so that nothing waits for
@@ -111,7 +109,7 @@ class Launching:
         self._wake = wake
         self._shelf = Shelf()
         self._ended: queue.SimpleQueue[str] = queue.SimpleQueue()
-        self._failed: queue.SimpleQueue[Result] = queue.SimpleQueue()
+        self._results: queue.SimpleQueue[Result] = queue.SimpleQueue()  # known, not recorded yet
         self._watched: dict[str, StepPlace] = {}  # by launch id: whose end we will hear of
         self._copying: set[str] = set()
         self._looked_at = NEVER  # when timers were last looked for
@@ -175,7 +173,7 @@ class Launching:
 
     def _take_results(self, now: datetime) -> int:
         ended = [self._result(id) for id in _drained(self._ended)]
-        results = [result for result in ended if result is not None] + _drained(self._failed)
+        results = [result for result in ended if result is not None] + _drained(self._results)
         if results:
             self._record_or_keep(results, now)
         return len(results)
@@ -186,7 +184,7 @@ class Launching:
             self._record(results, now)
         except Unavailable:
             for result in results:
-                self._failed.put(result)
+                self._results.put(result)
             raise
 
     def _result(self, id: str) -> Result | None:
@@ -215,9 +213,9 @@ class Launching:
             self._launch(facts)
         for facts in work.soon:
             self._prepare(facts)
-        failed = _drained(self._failed)
-        if failed:
-            self._record(failed, now)
+        refused = _drained(self._results)
+        if refused:
+            self._record(refused, now)
 
     def _launch(self, facts: Facts) -> None:
         """Start an attempt, in another thread if it must copy data first."""
@@ -258,7 +256,7 @@ class Launching:
             log.error("step_launch_failed step_run_id=%s", place.id, exc_info=error)
             reason = f"internal error: {error!r}"
             self._stop(place)
-        self._failed.put(_hopeless(place, reason))
+        self._results.put(_hopeless(place, reason))
         self._wake()
 
     def _prepare(self, facts: Facts) -> None:

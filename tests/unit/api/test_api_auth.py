@@ -6,6 +6,7 @@ import base64
 import logging
 
 import pytest
+from tests.builders import a_step_run
 from tests.unit.api.client import ADMIN_TOKEN, NOW, Api, W, a_pipeline
 
 from penstock.api.context import Context
@@ -83,23 +84,13 @@ def step_run(api: Api, context: Context) -> StepRun:
     """The second attempt of a step at work."""
     pipeline = a_pipeline(api)
     run = api.made(f"{W}/runs", {"experiment": "exp", "pipeline_id": pipeline["id"]})
-    made = StepRun(
-        id="5de49df6-0000-4000-8000-000000000001",
+    made = a_step_run(
         run_id=run["id"],
         step_id="one",
-        name="train",
         state=StepState.RUNNING,
         attempt=2,
-        attempts_lost=0,
-        compute="local",
-        available_at=None,
         queued_at=NOW,
         started_at=NOW,
-        ended_at=None,
-        exit_code=None,
-        error=None,
-        tags={},
-        properties={},
     )
     with context.store.begin() as tx:
         steps.insert_many(tx, [made])

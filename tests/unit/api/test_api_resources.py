@@ -6,6 +6,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from tests.builders import a_step_run
 from tests.unit.api.client import NOW, Api, W, a_graph, a_pipeline, a_schedule
 
 from penstock.core.model import StepRun
@@ -237,23 +238,13 @@ def test_metrics_are_appended_and_listed(api: Api) -> None:
 def step_run(api: Api) -> StepRun:
     """A step at work that has left some files."""
     run = api.made(f"{W}/runs", {"experiment": "e", "pipeline_id": a_pipeline(api)["id"]})
-    made = StepRun(
-        id="5de49df6-0000-4000-8000-000000000001",
+    made = a_step_run(
         run_id=run["id"],
         step_id="one",
-        name="train",
         state=StepState.RUNNING,
         attempt=1,
-        attempts_lost=0,
-        compute="local",
-        available_at=None,
         queued_at=NOW,
         started_at=NOW,
-        ended_at=None,
-        exit_code=None,
-        error=None,
-        tags={},
-        properties={},
     )
     with api.context.store.begin() as tx:
         steps.insert_many(tx, [made])

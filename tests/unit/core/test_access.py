@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import pytest
 
-from penstock.core.access import ADMIN, DAEMON, STEP_ACTIONS, Actor, may
+from penstock.core.access import ADMIN, STEP_ACTIONS, Actor, may
 
 STEP = Actor(name="step s1", run_id="r1", step_run_id="s1", workspace_id="w1")
 
 
-@pytest.mark.parametrize("actor", [ADMIN, DAEMON], ids=lambda actor: actor.name)
+@pytest.mark.parametrize("actor", [ADMIN, Actor(name="somebody")], ids=lambda actor: actor.name)
 @pytest.mark.parametrize("action", ["schedule.create", "workspace.create", "run.write", "anything"])
 def test_the_administrator_and_the_daemon_may_do_everything(actor, action):
     decision = may(actor, action, workspace_id="w9", run_id="r9")
